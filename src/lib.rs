@@ -1,0 +1,1 @@
+//! A minimal L4 TCP forwarder.

@@ -1,0 +1,3 @@
+//! The `portamento` binary.
+
+fn main() {}
