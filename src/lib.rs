@@ -1,1 +1,3 @@
 //! A minimal L4 TCP forwarder.
+
+pub mod config;
