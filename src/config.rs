@@ -1,16 +1,44 @@
 //! What is valid: [`Config`], built from what the user typed, re-checked nowhere.
 
-use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+mod addr;
+pub(crate) mod clash;
+mod congestion;
+mod count;
+pub mod defaults;
+mod display;
+mod error;
+mod log;
+mod network;
+mod size;
+mod socket_file;
+mod span;
 
+use std::{fmt, num::NonZeroUsize, time::Duration};
+
+use clap::ValueEnum;
 use ipnet::IpNet;
 
+pub(crate) use self::congestion::check as check_congestion;
+pub use self::{
+    addr::{AddrError, Forward, ListenAddr, UpstreamAddr},
+    congestion::{NameError, Unavailable, parse_congestion},
+    count::{CountError, Workers, parse_backlog, parse_count},
+    error::{ConfigError, Given},
+    log::{AccessLog, LogConfig, LogFormat, LogLevel},
+    network::{NetworkError, parse_network},
+    size::{Size, SizeError},
+    socket_file::SocketFileError,
+    span::{Bounds, Limit, Span, SpanError},
+};
+
 /// Everything the forwarder needs to know; every value is in range and no two clash.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The pairs to forward, at least one, in the order given.
     pub forwards: Vec<Forward>,
-    /// Worker threads.
-    pub workers: NonZeroUsize,
+    /// Worker threads. `None`: as many as the CPUs that the process may use, at most 4, found
+    /// at bind.
+    pub workers: Option<NonZeroUsize>,
     /// Scheduling class of the workers.
     pub sched: Sched,
     /// How bytes move.
@@ -24,66 +52,76 @@ pub struct Config {
     pub max_connections: Option<NonZeroUsize>,
     /// Who may connect.
     pub access: AccessRules,
+    /// What is logged, and how.
+    pub log: LogConfig,
 }
 
-/// One listener and where its connections go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Forward {
-    /// The advertised address.
-    pub listen: ListenAddr,
-    /// The local address behind it.
-    pub upstream: UpstreamAddr,
-}
-
-/// An address to listen on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ListenAddr {
-    /// One IP address; an IPv6 one takes no IPv4 connections.
-    Ip(SocketAddr),
-    /// Every address of the host, IPv6 and IPv4, through one socket.
-    DualStack(u16),
-    /// A unix socket.
-    Unix(PathBuf),
-}
-
-/// An address to connect to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum UpstreamAddr {
-    /// One IP address.
-    Ip(SocketAddr),
-    /// A host name, resolved at each connect; all its addresses are tried.
-    Name {
-        /// The name, never empty.
-        host: String,
-        /// The TCP port.
-        port: u16,
-    },
-    /// A unix socket.
-    Unix(PathBuf),
+impl Config {
+    /// One pair, and every default.
+    ///
+    /// The pair is taken as it is; what a user types goes through `Config::try_from`, which finds
+    /// clashes.
+    pub fn for_pair(listen: ListenAddr, upstream: UpstreamAddr) -> Self {
+        Self {
+            forwards: vec![Forward { listen, upstream }],
+            workers: None,
+            sched: defaults::SCHED,
+            relay: RelayConfig {
+                engine: defaults::ENGINE,
+                buffer_size: defaults::BUFFER_SIZE.0,
+                pipe_size: defaults::PIPE_SIZE.0,
+                max_pipes: None,
+            },
+            timeouts: Timeouts {
+                connect: defaults::CONNECT_TIMEOUT.0,
+                connect_retry: defaults::CONNECT_RETRY.0,
+                idle: defaults::IDLE_TIMEOUT.duration(),
+                half_close: defaults::HALF_CLOSE_TIMEOUT.duration(),
+                lifetime: defaults::MAX_LIFETIME.duration(),
+                drain: defaults::DRAIN_TIMEOUT.0,
+            },
+            sockets: SocketOptions {
+                backlog: defaults::BACKLOG,
+                keepalive: defaults::KEEPALIVE.duration(),
+                user_timeout: defaults::USER_TIMEOUT.duration(),
+                rcvbuf: None,
+                sndbuf: None,
+                congestion: None,
+                reuse_port: false,
+            },
+            max_connections: None,
+            access: AccessRules::default(),
+            log: LogConfig {
+                level: defaults::LOG_LEVEL,
+                format: defaults::LOG_FORMAT,
+                access_log: defaults::ACCESS_LOG,
+            },
+        }
+    }
 }
 
 /// The scheduling class of the worker threads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Sched {
-    /// `SCHED_BATCH`: a woken worker does not preempt the process that still produces.
+    /// SCHED_BATCH: a woken worker does not preempt the process that still produces
     Batch,
-    /// `SCHED_OTHER`.
+    /// SCHED_OTHER
     Normal,
 }
 
 /// How a direction moves bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Engine {
-    /// Copies when bytes are few, splices when they are many.
+    /// Copies when bytes are few, splices when they are many
     Auto,
-    /// Always through a user-space buffer.
+    /// Always through a user-space buffer
     Copy,
-    /// Always through a kernel pipe, where one can be had.
+    /// Always through a kernel pipe, where one can be had
     Splice,
 }
 
 /// How bytes move.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RelayConfig {
     /// Which engine.
     pub engine: Engine,
@@ -96,11 +134,13 @@ pub struct RelayConfig {
 }
 
 /// Bounds on time; `None` is off.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// The whole time to reach the upstream, name resolution and every address included.
+    /// The whole time of one attempt to reach the upstream, name resolution and every address
+    /// included.
     pub connect: Duration,
     /// How long a refused upstream is tried again before the client is reset; zero: not at all.
+    /// May exceed `connect`, which bounds each attempt anew.
     pub connect_retry: Duration,
     /// No byte either way.
     pub idle: Option<Duration>,
@@ -113,7 +153,7 @@ pub struct Timeouts {
 }
 
 /// Options of the sockets; `None` leaves the kernel's choice.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SocketOptions {
     /// Connections that may wait to be accepted.
     pub backlog: u16,
@@ -132,10 +172,21 @@ pub struct SocketOptions {
 }
 
 /// Who may connect, by source address.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccessRules {
     /// If not empty, only these.
     pub allow: Vec<IpNet>,
     /// Never these, whatever `allow` says.
     pub deny: Vec<IpNet>,
 }
+
+/// Shows a choice as it is typed.
+fn show_choice(choice: &impl ValueEnum, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match choice.to_possible_value() {
+        Some(value) => f.write_str(value.get_name()),
+        None => Ok(()), // a choice that cannot be typed; there is none
+    }
+}
+
+#[cfg(test)]
+mod tests;

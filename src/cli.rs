@@ -1,0 +1,135 @@
+//! What the user typed: the flags, their help, and how they become a [`Config`].
+//!
+//! A value that is wrong on its own is refused while the flags are parsed; values that clash with
+//! each other or with the host are refused by `Config::try_from`. Both name the flag, also where
+//! the value came from the environment.
+
+mod connection_flags;
+mod relay_flags;
+
+use clap::Parser;
+
+use crate::config::{
+    Config, ConfigError, Forward, Given, check_congestion,
+    clash::{self, GivenForward},
+    defaults,
+};
+
+pub use self::{
+    connection_flags::{AccessArgs, LogArgs, SocketArgs},
+    relay_flags::{PairArgs, RelayArgs, TimeoutArgs},
+};
+
+/// Forwards TCP connections: one more port in front of a local server.
+///
+/// Listens on an advertised port, connects to a local one, and moves bytes between them as cheaply
+/// as the kernel allows. Every flag has an environment variable; a flag wins over the environment,
+/// the environment over the default.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "portamento",
+    version,
+    max_term_width = 100,
+    // Help is the same everywhere, and takes `-5s` as the value that it is meant as.
+    mut_args(|arg| {
+        let takes_value = arg.get_action().takes_values();
+        arg.hide_env_values(true).allow_hyphen_values(takes_value)
+    })
+)]
+pub struct Args {
+    /// What to forward, and how.
+    #[command(flatten)]
+    pub forwarder: ForwarderArgs,
+}
+
+/// The flags of the forwarder.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ForwarderArgs {
+    /// From where to where.
+    #[command(flatten)]
+    pub pairs: PairArgs,
+    /// Who moves bytes, and how.
+    #[command(flatten)]
+    pub relay: RelayArgs,
+    /// Bounds on time.
+    #[command(flatten)]
+    pub timeouts: TimeoutArgs,
+    /// Who may connect, and how many.
+    #[command(flatten)]
+    pub access: AccessArgs,
+    /// Options of the sockets.
+    #[command(flatten)]
+    pub sockets: SocketArgs,
+    /// What is logged, and how.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+impl TryFrom<Args> for Config {
+    type Error = ConfigError;
+
+    fn try_from(args: Args) -> Result<Self, ConfigError> {
+        args.forwarder.try_into()
+    }
+}
+
+impl TryFrom<ForwarderArgs> for Config {
+    type Error = ConfigError;
+
+    /// Finds what clashes; looks at the file system and `/proc`, and binds nothing.
+    ///
+    /// # Errors
+    ///
+    /// The first clash between flags, or between a flag and the host.
+    fn try_from(args: ForwarderArgs) -> Result<Self, ConfigError> {
+        let pairs = args.pairs.pairs();
+        clash::check(&pairs)?;
+        if let Some(name) = &args.sockets.congestion {
+            check_congestion(name).map_err(|source| ConfigError::Congestion {
+                given: Given::new("--congestion", name),
+                source,
+            })?;
+        }
+        Ok(Self {
+            forwards: pairs.into_iter().map(|pair| pair.forward).collect(),
+            workers: args.relay.workers.0,
+            sched: args.relay.sched,
+            relay: args.relay.config(),
+            timeouts: args.timeouts.config(),
+            max_connections: args.access.max_connections,
+            access: args.access.rules(),
+            sockets: args.sockets.config(),
+            log: args.log.config(),
+        })
+    }
+}
+
+impl PairArgs {
+    /// The pairs in their order, the one of `--listen` and `--upstream` first. That one is there
+    /// unless only `--forward` was given.
+    fn pairs(self) -> Vec<GivenForward> {
+        let only_forwards =
+            self.listen.is_none() && self.upstream.is_none() && !self.forward.is_empty();
+        let single = (!only_forwards).then(|| {
+            let listen = self.listen.unwrap_or(defaults::LISTEN);
+            let upstream = self.upstream.unwrap_or(defaults::UPSTREAM);
+            GivenForward {
+                listen: Given::new("--listen", &listen),
+                upstream: Given::new("--upstream", &upstream),
+                forward: Forward { listen, upstream },
+            }
+        });
+        let forwards = self.forward.into_iter().map(|forward| {
+            let given = Given::new("--forward", &forward);
+            GivenForward {
+                listen: given.clone(),
+                upstream: given,
+                forward,
+            }
+        });
+        single.into_iter().chain(forwards).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! The flags about who connects, the sockets, and the log.
+
+use std::num::NonZeroUsize;
+
+use clap::builder::BoolishValueParser;
+use ipnet::IpNet;
+
+use crate::config::{
+    AccessLog, AccessRules, Limit, LogConfig, LogFormat, LogLevel, Size, SocketOptions, defaults,
+    parse_backlog, parse_congestion, parse_count, parse_network,
+};
+
+/// Who may connect, and how many.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Connection limits")]
+pub struct AccessArgs {
+    /// Live connections at most; further ones wait in the backlog [default: from the fd limit]
+    #[arg(long, value_name = "N", value_parser = parse_count, env = "PORTAMENTO_MAX_CONNECTIONS")]
+    pub max_connections: Option<NonZeroUsize>,
+
+    /// Source addresses that may connect; repeatable, or separated by commas [default: all]
+    ///
+    /// A CIDR block or a single address. Others are reset and counted.
+    #[arg(
+        long,
+        value_name = "CIDR",
+        value_delimiter = ',',
+        value_parser = parse_network,
+        env = "PORTAMENTO_ALLOW"
+    )]
+    pub allow: Vec<IpNet>,
+
+    /// Source addresses that may not, even if allowed; repeatable, or separated by commas
+    /// [default: none]
+    #[arg(
+        long,
+        value_name = "CIDR",
+        value_delimiter = ',',
+        value_parser = parse_network,
+        env = "PORTAMENTO_DENY"
+    )]
+    pub deny: Vec<IpNet>,
+}
+
+impl AccessArgs {
+    pub(super) fn rules(self) -> AccessRules {
+        AccessRules {
+            allow: self.allow,
+            deny: self.deny,
+        }
+    }
+}
+
+/// Options of the sockets.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Sockets")]
+pub struct SocketArgs {
+    /// Connections that may wait to be accepted: 1 to 65535; the kernel caps it at
+    /// net.core.somaxconn
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = defaults::BACKLOG,
+        value_parser = parse_backlog,
+        env = "PORTAMENTO_BACKLOG"
+    )]
+    pub backlog: u16,
+
+    /// Idle time before a keepalive probe, and between probes: off, or 1s to 32767s, whole seconds
+    #[arg(
+        long,
+        value_name = "DURATION|off",
+        default_value_t = defaults::KEEPALIVE,
+        value_parser = |text: &str| Limit::parse_within(text, defaults::KEEPALIVE_BOUNDS),
+        env = "PORTAMENTO_KEEPALIVE"
+    )]
+    pub keepalive: Limit,
+
+    /// How long sent bytes may stay unacknowledged: off, or 1ms to 24d
+    ///
+    /// TCP_USER_TIMEOUT, on both sides: after it a peer that is gone without a word is given up.
+    #[arg(
+        long,
+        value_name = "DURATION|off",
+        default_value_t = defaults::USER_TIMEOUT,
+        value_parser = |text: &str| Limit::parse_within(text, defaults::USER_TIMEOUT_BOUNDS),
+        env = "PORTAMENTO_USER_TIMEOUT"
+    )]
+    pub user_timeout: Limit,
+
+    /// Receive buffer of each socket: 4KiB to 1GiB; bytes, KiB, MiB or GiB [default: kernel's choice]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        value_parser = |text: &str| Size::parse_within(text, &defaults::SOCKET_BUFFER_RANGE),
+        env = "PORTAMENTO_RCVBUF"
+    )]
+    pub rcvbuf: Option<Size>,
+
+    /// Send buffer of each socket: 4KiB to 1GiB; bytes, KiB, MiB or GiB [default: kernel's choice]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        value_parser = |text: &str| Size::parse_within(text, &defaults::SOCKET_BUFFER_RANGE),
+        env = "PORTAMENTO_SNDBUF"
+    )]
+    pub sndbuf: Option<Size>,
+
+    /// Congestion control of each TCP socket, for example bbr [default: kernel's choice]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_parser = parse_congestion,
+        env = "PORTAMENTO_CONGESTION"
+    )]
+    pub congestion: Option<String>,
+
+    /// Shares the port with another process (SO_REUSEPORT), so that old and new overlap
+    /// [default: off]
+    ///
+    /// In the environment: true or false.
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "PORTAMENTO_REUSE_PORT")]
+    pub reuse_port: bool,
+}
+
+impl SocketArgs {
+    pub(super) fn config(self) -> SocketOptions {
+        SocketOptions {
+            backlog: self.backlog,
+            keepalive: self.keepalive.duration(),
+            user_timeout: self.user_timeout.duration(),
+            rcvbuf: self.rcvbuf.map(|size| size.0),
+            sndbuf: self.sndbuf.map(|size| size.0),
+            congestion: self.congestion,
+            reuse_port: self.reuse_port,
+        }
+    }
+}
+
+/// What is logged, and how; to standard error.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Logging")]
+pub struct LogArgs {
+    /// Least severe events to log
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        default_value_t = defaults::LOG_LEVEL,
+        env = "PORTAMENTO_LOG_LEVEL"
+    )]
+    pub log_level: LogLevel,
+
+    /// Form of a log line
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value_t = defaults::LOG_FORMAT,
+        env = "PORTAMENTO_LOG_FORMAT"
+    )]
+    pub log_format: LogFormat,
+
+    /// Connections that leave a line when they end
+    #[arg(
+        long,
+        value_name = "WHICH",
+        default_value_t = defaults::ACCESS_LOG,
+        env = "PORTAMENTO_ACCESS_LOG"
+    )]
+    pub access_log: AccessLog,
+}
+
+impl LogArgs {
+    pub(super) fn config(&self) -> LogConfig {
+        LogConfig {
+            level: self.log_level,
+            format: self.log_format,
+            access_log: self.access_log,
+        }
+    }
+}

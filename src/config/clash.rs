@@ -1,0 +1,132 @@
+//! What pairs must not be to each other: overlapping listeners, or a way back to oneself.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::{ConfigError, Forward, Given, ListenAddr, UpstreamAddr, socket_file};
+
+/// A pair, and the flags that gave it; both are the same one for `--forward`.
+pub(crate) struct GivenForward {
+    pub(crate) forward: Forward,
+    pub(crate) listen: Given,
+    pub(crate) upstream: Given,
+}
+
+/// Finds the first clash between the pairs, or with the file system.
+///
+/// Names are not resolved, except `localhost`: what a resolver says now, it need not say later.
+pub(crate) fn check(pairs: &[GivenForward]) -> Result<(), ConfigError> {
+    for (index, second) in pairs.iter().enumerate() {
+        for first in &pairs[..index] {
+            if overlap(&first.forward.listen, &second.forward.listen) {
+                return Err(ConfigError::ListenersOverlap {
+                    first: first.listen.clone(),
+                    second: second.listen.clone(),
+                });
+            }
+        }
+    }
+    for from in pairs {
+        for to in pairs {
+            if leads_to(&from.forward.upstream, &to.forward.listen) {
+                return Err(ConfigError::Loop {
+                    upstream: from.upstream.clone(),
+                    listen: to.listen.clone(),
+                });
+            }
+        }
+    }
+    pairs.iter().try_for_each(check_socket_files)
+}
+
+fn check_socket_files(pair: &GivenForward) -> Result<(), ConfigError> {
+    let wrong = |given: &Given, source| ConfigError::SocketFile {
+        given: given.clone(),
+        source,
+    };
+    if let ListenAddr::Unix(path) = &pair.forward.listen {
+        socket_file::check_listen(path).map_err(|error| wrong(&pair.listen, error))?;
+    }
+    if let UpstreamAddr::Unix(path) = &pair.forward.upstream {
+        socket_file::check_upstream(path).map_err(|error| wrong(&pair.upstream, error))?;
+    }
+    Ok(())
+}
+
+/// Whether the kernel would refuse to bind both. Port 0 becomes a free port.
+fn overlap(a: &ListenAddr, b: &ListenAddr) -> bool {
+    use ListenAddr::{DualStack, Ip, Unix};
+    match (a, b) {
+        (Unix(a), Unix(b)) => socket_file::same_file(a, b),
+        (Unix(_), _) | (_, Unix(_)) => false,
+        (Ip(a), Ip(b)) => {
+            let family = a.is_ipv4() == b.is_ipv4();
+            let any = a.ip().is_unspecified() || b.ip().is_unspecified();
+            same_port(a.port(), b.port()) && (same_host(*a, *b) || family && any)
+        }
+        (DualStack(a), DualStack(b)) => same_port(*a, *b),
+        (DualStack(port), Ip(addr)) | (Ip(addr), DualStack(port)) => same_port(*port, addr.port()),
+    }
+}
+
+/// Whether a connection to `upstream` would arrive at `listen`.
+fn leads_to(upstream: &UpstreamAddr, listen: &ListenAddr) -> bool {
+    match (upstream, listen) {
+        (UpstreamAddr::Unix(upstream), ListenAddr::Unix(listen)) => {
+            socket_file::same_file(upstream, listen)
+        }
+        (UpstreamAddr::Ip(addr), _) => accepts(listen, destination(*addr)),
+        (UpstreamAddr::Name { host, port }, _) if is_localhost(host) => {
+            [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+                .into_iter()
+                .any(|ip: IpAddr| accepts(listen, SocketAddr::new(ip, *port)))
+        }
+        (UpstreamAddr::Name { .. } | UpstreamAddr::Unix(_), _) => false,
+    }
+}
+
+/// Whether a connection to `to`, on this host if it is a loopback address, arrives at `listen`.
+fn accepts(listen: &ListenAddr, to: SocketAddr) -> bool {
+    match listen {
+        ListenAddr::Unix(_) => false,
+        ListenAddr::DualStack(port) => same_port(*port, to.port()) && to.ip().is_loopback(),
+        ListenAddr::Ip(addr) if addr.ip().is_unspecified() => {
+            let family = addr.is_ipv4() == to.is_ipv4();
+            same_port(addr.port(), to.port()) && family && to.ip().is_loopback()
+        }
+        ListenAddr::Ip(addr) => same_port(addr.port(), to.port()) && same_host(*addr, to),
+    }
+}
+
+/// Where the kernel takes a connection to the unspecified address: the loopback.
+fn destination(addr: SocketAddr) -> SocketAddr {
+    let ip = match addr.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+        _ => return addr,
+    };
+    SocketAddr::new(ip, addr.port())
+}
+
+fn same_port(a: u16, b: u16) -> bool {
+    a == b && a != 0
+}
+
+/// Whether the addresses are equal, zone included: the same link-local address is another host
+/// on another interface.
+fn same_host(a: SocketAddr, b: SocketAddr) -> bool {
+    let zone = |addr| match addr {
+        SocketAddr::V4(_) => 0,
+        SocketAddr::V6(v6) => v6.scope_id(),
+    };
+    a.ip() == b.ip() && zone(a) == zone(b)
+}
+
+/// RFC 6761: `localhost` and whatever ends in `.localhost`.
+fn is_localhost(host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let last = host.rsplit_once('.').map_or(host, |(_, label)| label);
+    last.eq_ignore_ascii_case("localhost")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! Counts: of workers, and of what there may be at most.
+
+use std::{fmt, num::NonZeroUsize, str::FromStr};
+
+use thiserror::Error;
+
+use super::defaults;
+
+/// A number of workers; `None` is `auto`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Workers(pub Option<NonZeroUsize>);
+
+impl FromStr for Workers {
+    type Err = CountError;
+
+    fn from_str(text: &str) -> Result<Self, CountError> {
+        if text == AUTO {
+            return Ok(Self(None));
+        }
+        let count = parse_count(text).map_err(|_| CountError::Workers)?;
+        if defaults::WORKERS_RANGE.contains(&count.get()) {
+            Ok(Self(Some(count)))
+        } else {
+            Err(CountError::Workers)
+        }
+    }
+}
+
+impl fmt::Display for Workers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(count) => count.fmt(f),
+            None => f.write_str(AUTO),
+        }
+    }
+}
+
+/// Reads a count that is not zero.
+///
+/// # Errors
+///
+/// Anything but a whole number from 1.
+pub fn parse_count(text: &str) -> Result<NonZeroUsize, CountError> {
+    text.parse().map_err(|_| CountError::Zero)
+}
+
+/// Reads a backlog.
+///
+/// # Errors
+///
+/// Anything but a whole number from 1 to 65535.
+pub fn parse_backlog(text: &str) -> Result<u16, CountError> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err(CountError::Backlog),
+        Ok(backlog) => Ok(backlog),
+    }
+}
+
+/// Why a text is no count.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CountError {
+    /// No number of workers.
+    #[error(
+        "give auto, or a whole number from {from} to {to}",
+        from = defaults::WORKERS_RANGE.start(),
+        to = defaults::WORKERS_RANGE.end(),
+    )]
+    Workers,
+    /// No count that is not zero.
+    #[error("give a whole number from 1; without the flag, the bound follows the host")]
+    Zero,
+    /// No backlog.
+    #[error("give a whole number from 1 to 65535")]
+    Backlog,
+}
+
+const AUTO: &str = "auto";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_are_auto_or_few() {
+        for (text, workers) in [("auto", None), ("1", Some(1)), ("256", Some(256))] {
+            let workers = Workers(workers.and_then(NonZeroUsize::new));
+            assert_eq!(text.parse(), Ok(workers), "{text}");
+            assert_eq!(workers.to_string(), text);
+        }
+        for text in ["", "0", "257", "-1", "1.5", "two", "Auto"] {
+            assert_eq!(text.parse::<Workers>(), Err(CountError::Workers), "{text}");
+        }
+        let advice = "give auto, or a whole number from 1 to 256";
+        assert_eq!(CountError::Workers.to_string(), advice);
+    }
+
+    #[test]
+    fn a_count_is_never_zero() {
+        assert_eq!(parse_count("1"), Ok(NonZeroUsize::MIN));
+        for text in ["0", "", "-1", "1k", "99999999999999999999"] {
+            assert_eq!(parse_count(text), Err(CountError::Zero), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_backlog_fits_its_type() {
+        assert_eq!(parse_backlog("1"), Ok(1));
+        assert_eq!(parse_backlog("65535"), Ok(65535));
+        for text in ["0", "65536", "", "-1"] {
+            assert_eq!(parse_backlog(text), Err(CountError::Backlog), "{text}");
+        }
+    }
+}

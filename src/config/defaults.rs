@@ -1,0 +1,95 @@
+//! Every default and the range around it, in one place: the flags show them, [`Config::for_pair`]
+//! takes them.
+//!
+//! [`Config::for_pair`]: super::Config::for_pair
+
+use std::{
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    ops::RangeInclusive,
+};
+
+use super::{
+    AccessLog, Engine, ListenAddr, LogFormat, LogLevel, Sched, UpstreamAddr,
+    size::{GIB, KIB, MIB, Size},
+    span::{Bounds, Limit, Span},
+};
+
+/// Where a live-store's ring entry points.
+pub const LISTEN: ListenAddr = ListenAddr::Ip(v4(Ipv4Addr::UNSPECIFIED, 12345));
+/// Where a live-store's server listens.
+pub const UPSTREAM: UpstreamAddr = UpstreamAddr::Ip(v4(Ipv4Addr::LOCALHOST, 9095));
+
+/// Worker threads that a user may ask for.
+pub const WORKERS_RANGE: RangeInclusive<usize> = 1..=256;
+/// Copies and splices, by what is seen.
+pub const ENGINE: Engine = Engine::Auto;
+/// Lets the process that produces go on producing.
+pub const SCHED: Sched = Sched::Batch;
+/// Bytes of a copy buffer: a short receive is dry, and it stays in a core's second-level cache.
+pub const BUFFER_SIZE: Size = Size(64 * KIB);
+/// Bytes; below a page there is nothing to win, above 16 MiB only memory to lose.
+pub const BUFFER_SIZE_RANGE: RangeInclusive<Size> = Size(4 * KIB)..=Size(16 * MIB);
+/// Bytes of pipe capacity: what an unprivileged process may have.
+pub const PIPE_SIZE: Size = Size(MIB);
+/// Bytes; a new pipe has 64 KiB already.
+pub const PIPE_SIZE_RANGE: RangeInclusive<Size> = Size(64 * KIB)..=Size(64 * MIB);
+
+/// Longer than three lost SYNs.
+pub const CONNECT_TIMEOUT: Span = Span::secs(5);
+/// No connect attempt lasts longer.
+pub const CONNECT_TIMEOUT_BOUNDS: Bounds = millis(Span::millis(1), HOUR);
+/// Fails fast.
+pub const CONNECT_RETRY: Span = Span::secs(0);
+/// No client waits longer; zero is not at all.
+pub const CONNECT_RETRY_BOUNDS: Bounds = millis(Span::secs(0), HOUR);
+/// gRPC connections idle for long, and rightly so.
+pub const IDLE_TIMEOUT: Limit = Limit::OFF;
+/// What is left to say after a FIN is said soon.
+pub const HALF_CLOSE_TIMEOUT: Limit = Limit(Some(Span::secs(30)));
+/// As long as the peers like.
+pub const MAX_LIFETIME: Limit = Limit::OFF;
+/// What idle, half-close and lifetime take.
+pub const LIMIT_BOUNDS: Bounds = millis(Span::millis(1), Span::secs(365 * 86_400));
+/// Below Kubernetes' default grace of 30 s.
+pub const DRAIN_TIMEOUT: Span = Span::secs(25);
+/// Zero cuts at once.
+pub const DRAIN_TIMEOUT_BOUNDS: Bounds = millis(Span::secs(0), Span::secs(86_400));
+
+/// Connections that may wait to be accepted.
+pub const BACKLOG: u16 = 1024;
+/// Idle time before the first keepalive probe, and between probes.
+pub const KEEPALIVE: Limit = Limit(Some(Span::secs(30)));
+/// What `TCP_KEEPIDLE` and `TCP_KEEPINTVL` take.
+pub const KEEPALIVE_BOUNDS: Bounds = Bounds {
+    from: Span::secs(1),
+    to: Span::secs(32_767),
+    step: Span::secs(1),
+};
+/// How long sent bytes may stay unacknowledged.
+pub const USER_TIMEOUT: Limit = Limit(Some(Span::secs(30)));
+/// What `TCP_USER_TIMEOUT` takes: an `int` of milliseconds.
+pub const USER_TIMEOUT_BOUNDS: Bounds = millis(Span::millis(1), Span::millis(i32::MAX as u64));
+/// Bytes of `SO_RCVBUF` and `SO_SNDBUF`.
+pub const SOCKET_BUFFER_RANGE: RangeInclusive<Size> = Size(4 * KIB)..=Size(GIB);
+
+/// What an operator acts on, and what tells the life of the process.
+pub const LOG_LEVEL: LogLevel = LogLevel::Info;
+/// Readable without a tool.
+pub const LOG_FORMAT: LogFormat = LogFormat::Logfmt;
+/// Connections that ended badly.
+pub const ACCESS_LOG: AccessLog = AccessLog::Errors;
+
+const HOUR: Span = Span::secs(3600);
+
+const fn v4(ip: Ipv4Addr, port: u16) -> SocketAddr {
+    SocketAddr::V4(SocketAddrV4::new(ip, port))
+}
+
+/// Bounds in whole milliseconds, the grain of the runtime's timers.
+const fn millis(from: Span, to: Span) -> Bounds {
+    Bounds {
+        from,
+        to,
+        step: Span::millis(1),
+    }
+}
