@@ -58,10 +58,10 @@ impl<B> RecodedBody<B> {
             }
             self.pending.advance(PREFIX);
             let message = self.pending.split_to(length);
-            match (self.recode, flag) {
+            let recoded = match (self.recode, flag) {
                 (Recode::Encode, 0) if length > 0 => append(&mut out, 1, length, |out| {
                     encode(&message, out).map_err(|error| Status::internal(error.to_string()))
-                })?,
+                }),
                 (Recode::Decode { limit }, 1) => {
                     append(&mut out, 0, limit.min(length * 4), |out| {
                         match decode(&message, out, limit) {
@@ -69,13 +69,14 @@ impl<B> RecodedBody<B> {
                             Ok(false) => Err(too_large(limit)),
                             Err(error) => Err(Status::internal(format!("snappy: {error}"))),
                         }
-                    })?
+                    })
                 }
                 _ => append(&mut out, flag, length, |out| {
                     out.extend_from_slice(&message);
                     Ok(())
-                })?,
-            }
+                }),
+            };
+            recoded?;
         }
         Ok((!out.is_empty()).then(|| Bytes::from(out)))
     }
