@@ -22,7 +22,7 @@ pub(crate) use self::congestion::check as check_congestion;
 pub use self::{
     addr::{AddrError, Forward, ListenAddr, UpstreamAddr},
     congestion::{NameError, Unavailable, parse_congestion},
-    count::{CountError, Workers, parse_backlog, parse_count},
+    count::{CountError, SwitchError, Workers, parse_backlog, parse_count, parse_switch},
     error::{ConfigError, Given},
     log::{AccessLog, LogConfig, LogFormat, LogLevel},
     network::{NetworkError, parse_network},

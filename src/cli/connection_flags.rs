@@ -2,12 +2,11 @@
 
 use std::num::NonZeroUsize;
 
-use clap::builder::BoolishValueParser;
 use ipnet::IpNet;
 
 use crate::config::{
     AccessLog, AccessRules, Limit, LogConfig, LogFormat, LogLevel, Size, SocketOptions, defaults,
-    parse_backlog, parse_congestion, parse_count, parse_network,
+    parse_backlog, parse_congestion, parse_count, parse_network, parse_switch,
 };
 
 /// Who may connect, and how many.
@@ -69,7 +68,7 @@ pub struct SocketArgs {
     /// Idle time before a keepalive probe, and between probes: off, or 1s to 32767s, whole seconds
     #[arg(
         long,
-        value_name = "DURATION|off",
+        value_name = "DUR|off",
         default_value_t = defaults::KEEPALIVE,
         value_parser = |text: &str| Limit::parse_within(text, defaults::KEEPALIVE_BOUNDS),
         env = "PORTAMENTO_KEEPALIVE"
@@ -81,7 +80,7 @@ pub struct SocketArgs {
     /// TCP_USER_TIMEOUT, on both sides: after it a peer that is gone without a word is given up.
     #[arg(
         long,
-        value_name = "DURATION|off",
+        value_name = "DUR|off",
         default_value_t = defaults::USER_TIMEOUT,
         value_parser = |text: &str| Limit::parse_within(text, defaults::USER_TIMEOUT_BOUNDS),
         env = "PORTAMENTO_USER_TIMEOUT"
@@ -119,7 +118,7 @@ pub struct SocketArgs {
     /// [default: off]
     ///
     /// In the environment: true or false.
-    #[arg(long, value_parser = BoolishValueParser::new(), env = "PORTAMENTO_REUSE_PORT")]
+    #[arg(long, value_parser = parse_switch, env = "PORTAMENTO_REUSE_PORT")]
     pub reuse_port: bool,
 }
 

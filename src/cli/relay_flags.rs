@@ -114,7 +114,7 @@ pub struct TimeoutArgs {
     /// further attempt has it anew.
     #[arg(
         long,
-        value_name = "DURATION",
+        value_name = "DUR",
         default_value_t = defaults::CONNECT_TIMEOUT,
         value_parser = |text: &str| Span::parse_within(text, defaults::CONNECT_TIMEOUT_BOUNDS),
         env = "PORTAMENTO_CONNECT_TIMEOUT"
@@ -127,7 +127,7 @@ pub struct TimeoutArgs {
     /// attempt starts after this time.
     #[arg(
         long,
-        value_name = "DURATION",
+        value_name = "DUR",
         default_value_t = defaults::CONNECT_RETRY,
         value_parser = |text: &str| Span::parse_within(text, defaults::CONNECT_RETRY_BOUNDS),
         env = "PORTAMENTO_CONNECT_RETRY"
@@ -137,7 +137,7 @@ pub struct TimeoutArgs {
     /// Ends a connection without a byte either way for so long: off, or 1ms to 365d
     #[arg(
         long,
-        value_name = "DURATION|off",
+        value_name = "DUR|off",
         default_value_t = defaults::IDLE_TIMEOUT,
         value_parser = |text: &str| Limit::parse_within(text, defaults::LIMIT_BOUNDS),
         env = "PORTAMENTO_IDLE_TIMEOUT"
@@ -147,7 +147,7 @@ pub struct TimeoutArgs {
     /// The same once one side has sent its FIN: off, or 1ms to 365d
     #[arg(
         long,
-        value_name = "DURATION|off",
+        value_name = "DUR|off",
         default_value_t = defaults::HALF_CLOSE_TIMEOUT,
         value_parser = |text: &str| Limit::parse_within(text, defaults::LIMIT_BOUNDS),
         env = "PORTAMENTO_HALF_CLOSE_TIMEOUT"
@@ -160,7 +160,7 @@ pub struct TimeoutArgs {
     /// all at once.
     #[arg(
         long,
-        value_name = "DURATION|off",
+        value_name = "DUR|off",
         default_value_t = defaults::MAX_LIFETIME,
         value_parser = |text: &str| Limit::parse_within(text, defaults::LIMIT_BOUNDS),
         env = "PORTAMENTO_MAX_LIFETIME"
@@ -172,7 +172,7 @@ pub struct TimeoutArgs {
     /// The default stays below the 30s that Kubernetes grants.
     #[arg(
         long,
-        value_name = "DURATION",
+        value_name = "DUR",
         default_value_t = defaults::DRAIN_TIMEOUT,
         value_parser = |text: &str| Span::parse_within(text, defaults::DRAIN_TIMEOUT_BOUNDS),
         env = "PORTAMENTO_DRAIN_TIMEOUT"

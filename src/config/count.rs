@@ -1,4 +1,4 @@
-//! Counts: of workers, and of what there may be at most.
+//! Counts, of workers and of what there may be at most, and switches.
 
 use std::{fmt, num::NonZeroUsize, str::FromStr};
 
@@ -56,6 +56,20 @@ pub fn parse_backlog(text: &str) -> Result<u16, CountError> {
     }
 }
 
+/// Reads a switch, as it stands in the environment.
+///
+/// # Errors
+///
+/// Anything but `true` and `false`.
+pub fn parse_switch(text: &str) -> Result<bool, SwitchError> {
+    text.parse().map_err(|_| SwitchError)
+}
+
+/// A switch that is neither on nor off.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("give true or false")]
+pub struct SwitchError;
+
 /// Why a text is no count.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
@@ -100,6 +114,15 @@ mod tests {
         assert_eq!(parse_count("1"), Ok(NonZeroUsize::MIN));
         for text in ["0", "", "-1", "1k", "99999999999999999999"] {
             assert_eq!(parse_count(text), Err(CountError::Zero), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_switch_is_true_or_false() {
+        assert_eq!(parse_switch("true"), Ok(true));
+        assert_eq!(parse_switch("false"), Ok(false));
+        for text in ["", "1", "yes", "True"] {
+            assert_eq!(parse_switch(text), Err(SwitchError), "{text}");
         }
     }
 
