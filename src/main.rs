@@ -1,3 +1,61 @@
-//! The `portamento` binary.
+//! The `portamento` binary: what the user typed, what of it is valid, then bind and run.
 
-fn main() {}
+use std::{error::Error, process::ExitCode};
+
+use clap::Parser;
+use portamento::{
+    cli::Args,
+    config::Config,
+    control::{handover, signals::Signals},
+    logging::{self, Logs},
+    server::Server,
+};
+use tokio::{runtime::Builder, sync::mpsc};
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The exit code of a wrong command line; clap ends with the same.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let config = match Config::try_from(Args::parse()) {
+        Ok(config) => config,
+        Err(error) => return fail(&error, ExitCode::from(USAGE)),
+    };
+    let logs = logging::init(&config.log);
+    match run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            drop::<Logs>(logs); // what led to it comes first
+            fail(&*error, ExitCode::FAILURE)
+        }
+    }
+}
+
+fn run(config: Config) -> Result<(), Box<dyn Error>> {
+    let server = Server::bind(config, handover::inherited()?)?;
+    Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(async {
+            let (stop, stops) = mpsc::unbounded_channel();
+            let signals = Signals::catch()?;
+            handover::notify_ready(); // the listeners are bound: clients wait in the backlog
+            tokio::select! {
+                ended = server.run(stops) => ended?,
+                () = signals.pass_on(stop) => {}
+            }
+            Ok(())
+        })
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "the one place that speaks to whoever started the process"
+)]
+fn fail(error: &dyn Error, code: ExitCode) -> ExitCode {
+    eprintln!("error: {error}");
+    code
+}

@@ -1,0 +1,5 @@
+//! What is remembered of a connection: while it lives, and when it ends.
+
+pub(crate) mod live;
+pub(crate) mod metrics;
+pub(crate) mod record;

@@ -1,0 +1,54 @@
+//! Tells the workers that time passes.
+
+use std::{
+    sync::{Arc, PoisonError, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::Instant};
+
+use crate::path::{listener::Gate, worker::Command};
+
+/// How often connections are swept and pools trimmed.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// How often alarms ring, while any is set.
+const ALARMS: Duration = Duration::from_millis(50);
+
+/// Ticks for ever: every second for all workers, faster for those with an alarm set.
+pub(crate) async fn run(gate: Arc<Gate>, alarm_set: Arc<Notify>) {
+    let mut next_sweep = Instant::now() + SWEEP;
+    loop {
+        let next = if alarms(&gate) {
+            next_sweep.min(Instant::now() + ALARMS)
+        } else {
+            next_sweep
+        };
+        tokio::select! {
+            () = tokio::time::sleep_until(next) => {}
+            () = alarm_set.notified() => continue, // the first alarm: look again when to tick
+        }
+        let now = Instant::now();
+        let sweep = now >= next_sweep;
+        if sweep {
+            next_sweep = now + SWEEP;
+        }
+        let dispatch = gate.dispatch.lock().unwrap_or_else(PoisonError::into_inner);
+        for worker in dispatch.workers() {
+            if sweep || worker.metrics.alarms.load(Ordering::Acquire) > 0 {
+                worker.tell(Command::Tick {
+                    now: now.into_std(),
+                    sweep,
+                });
+            }
+        }
+    }
+}
+
+fn alarms(gate: &Gate) -> bool {
+    let dispatch = gate.dispatch.lock().unwrap_or_else(PoisonError::into_inner);
+    dispatch
+        .workers()
+        .iter()
+        .any(|worker| worker.metrics.alarms.load(Ordering::Acquire) > 0)
+}

@@ -1,0 +1,12 @@
+//! The path of a byte, in its order: [`listener`] accepts, [`dispatch`] chooses a [`worker`], which
+//! runs the [`connection`], whose [`relay`] moves bytes between two [`socket`]s through a
+//! [`buffer`] or a [`pipe`].
+
+pub(crate) mod buffer;
+pub(crate) mod connection;
+pub(crate) mod dispatch;
+pub(crate) mod listener;
+pub(crate) mod pipe;
+pub(crate) mod relay;
+pub(crate) mod socket;
+pub(crate) mod worker;

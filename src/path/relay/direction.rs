@@ -1,0 +1,200 @@
+//! One way of a connection: from a socket, through a buffer or a pipe, to the other socket.
+
+use std::task::{Context, Poll, ready};
+
+use rustix::io::Errno;
+
+use super::{Pools, copy, splice};
+use crate::{
+    account::{
+        live::Live,
+        metrics::{Fallback, Path, Way},
+    },
+    config::Engine,
+    path::{
+        buffer::BufferLease,
+        pipe::{NoPipe, PipeLease},
+        socket::Socket,
+    },
+};
+
+/// Bytes that a direction moves before the other tasks of its worker have their turn.
+const TURN: usize = 1024 * 1024;
+
+/// Bytes of one splice below which the next read is a copy: there the two calls that a pipe needs
+/// beyond the copy's cost more than the copying (even at 64 KiB, a loss below 16 KiB).
+const BULK: usize = 64 * 1024;
+
+/// One way of a connection.
+pub(super) struct Direction<'a> {
+    way: Way,
+    from: &'a Socket,
+    to: &'a Socket,
+    pools: &'a Pools,
+    live: &'a Live,
+    /// What holds the bytes between the sockets. Nothing, while the direction waits for some.
+    held: Held,
+    /// The next read goes into a pipe.
+    bulk: bool,
+    /// Splicing was not to be had once; it was counted.
+    fell_back: bool,
+    /// The socket can't be spliced from.
+    copy_only: bool,
+}
+
+enum Held {
+    Nothing,
+    Buffer(BufferLease),
+    Pipe(PipeLease),
+}
+
+/// What a direction has to say when it does not just wait.
+pub(super) enum Step {
+    /// It could go on, but others wait for the thread.
+    Yield,
+    /// It read the end of stream, and all before that has left.
+    Finished,
+    /// Its source failed. All that was read before has left.
+    ReadFailed(Errno),
+    /// Its target failed. What was held is lost.
+    WriteFailed(Errno),
+}
+
+impl<'a> Direction<'a> {
+    pub(super) fn new(
+        way: Way,
+        from: &'a Socket,
+        to: &'a Socket,
+        pools: &'a Pools,
+        live: &'a Live,
+    ) -> Self {
+        Self {
+            way,
+            from,
+            to,
+            pools,
+            live,
+            held: Held::Nothing,
+            bulk: pools.engine == Engine::Splice,
+            fell_back: false,
+            copy_only: pools.engine == Engine::Copy,
+        }
+    }
+
+    pub(super) fn source(&self) -> &'a Socket {
+        self.from
+    }
+
+    pub(super) fn target(&self) -> &'a Socket {
+        self.to
+    }
+
+    /// Moves bytes until one of the sockets makes it wait, or its turn is over.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        let mut moved = 0;
+        loop {
+            if let Err(error) = ready!(self.poll_drain(cx)) {
+                self.held = Held::Nothing;
+                return Poll::Ready(Step::WriteFailed(error));
+            }
+            if moved >= TURN {
+                return Poll::Ready(Step::Yield);
+            }
+            let Poll::Ready(filled) = self.poll_fill(cx) else {
+                self.held = Held::Nothing; // an idle connection owns no buffer and no pipe
+                return Poll::Pending;
+            };
+            match filled {
+                Ok(0) => {
+                    self.held = Held::Nothing;
+                    return Poll::Ready(Step::Finished);
+                }
+                Ok(count) => moved += count,
+                Err(error) => {
+                    self.held = Held::Nothing;
+                    return Poll::Ready(Step::ReadFailed(error));
+                }
+            }
+        }
+    }
+
+    /// Sends what is held until nothing is.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Errno>> {
+        loop {
+            let (count, path) = match &mut self.held {
+                Held::Buffer(buffer) if !buffer.pending().is_empty() => {
+                    (ready!(copy::poll_drain(self.to, buffer, cx))?, Path::Copy)
+                }
+                Held::Pipe(pipe) if pipe.pending() > 0 => {
+                    (ready!(splice::poll_drain(self.to, pipe, cx))?, Path::Splice)
+                }
+                _ => return Poll::Ready(Ok(())),
+            };
+            self.live.moved(self.way, path, count); // bytes count when they leave
+        }
+    }
+
+    /// Reads once, into what suits the size of the read before.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Errno>> {
+        if self.bulk && !self.copy_only && self.hold_pipe() {
+            let Held::Pipe(pipe) = &mut self.held else {
+                unreachable!("a pipe is held")
+            };
+            match ready!(splice::poll_fill(self.from, pipe, cx)) {
+                Ok(count) => {
+                    self.bulk = count >= BULK || self.pools.engine == Engine::Splice;
+                    return Poll::Ready(Ok(count));
+                }
+                Err(error) if splice::unsupported(error) => {
+                    self.copy_only = true;
+                    self.note_fallback(Fallback::Unsupported);
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        let buffer = self.hold_buffer();
+        let size = buffer.space().len();
+        let count = ready!(copy::poll_fill(self.from, self.hold_buffer(), cx))?;
+        self.bulk = count == size || self.pools.engine == Engine::Splice;
+        Poll::Ready(Ok(count))
+    }
+
+    /// Holds an empty pipe, if one can be had.
+    fn hold_pipe(&mut self) -> bool {
+        if matches!(self.held, Held::Pipe(_)) {
+            return true;
+        }
+        match self.pools.pipes.lease() {
+            Ok(pipe) => {
+                self.held = Held::Pipe(pipe);
+                true
+            }
+            Err(reason) => {
+                self.note_fallback(match reason {
+                    NoPipe::Limit => Fallback::Limit,
+                    NoPipe::Small => Fallback::Small,
+                    NoPipe::Failed(_) => Fallback::Failed,
+                });
+                false
+            }
+        }
+    }
+
+    /// Holds an empty buffer.
+    fn hold_buffer(&mut self) -> &mut BufferLease {
+        if !matches!(self.held, Held::Buffer(_)) {
+            self.held = Held::Buffer(self.pools.buffers.lease());
+        }
+        let Held::Buffer(buffer) = &mut self.held else {
+            unreachable!("a buffer is held")
+        };
+        buffer
+    }
+
+    /// Counts, once per direction, that it copies what it would have spliced.
+    fn note_fallback(&mut self, reason: Fallback) {
+        if !std::mem::replace(&mut self.fell_back, true) {
+            self.live.fell_back(reason);
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! One stream socket, TCP or unix, in the reactor of its worker.
+
+use std::{
+    cell::Cell,
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    net::{Shutdown, shutdown, sockopt},
+};
+use socket2::SockRef;
+use tokio::io::{Interest, unix::AsyncFd};
+
+use crate::sys;
+
+/// A non-blocking stream socket, registered with the runtime of the thread that made it.
+///
+/// The registration is edge-triggered: the kernel says once that something changed, and a side
+/// counts as ready until a call found it dry (or full). These methods keep that account with as
+/// few calls as possible; they expect one reader and one writer, both polled by the same task.
+pub(crate) struct Socket {
+    fd: AsyncFd<OwnedFd>,
+    /// Read at once, before the reactor says that there is something.
+    eager: Cell<bool>,
+    /// The last write found no room: wait to be told before the next.
+    full: Cell<bool>,
+    /// Whether [`Short::Exhausts`] holds for reads; on a unix socket a read also ends at a message
+    /// that carries descriptors.
+    short_read_is_dry: bool,
+}
+
+/// What a call that moved fewer bytes than it could have says about the socket.
+#[derive(Clone, Copy)]
+pub(crate) enum Short {
+    /// Fewer than this many: the socket is dry (or full), and the next call would only say
+    /// `EAGAIN`. True of `recv` and `send`.
+    Exhausts(usize),
+    /// Only `EAGAIN` tells. True of `splice`, which also stops when the pipe's slots are full, and
+    /// pipes count slots, not bytes.
+    ProvesNothing,
+}
+
+impl Short {
+    fn exhausted_by(self, count: usize) -> bool {
+        match self {
+            Self::Exhausts(asked) => 0 < count && count < asked,
+            Self::ProvesNothing => false,
+        }
+    }
+}
+
+impl Socket {
+    /// Registers a connected or connecting TCP socket.
+    ///
+    /// # Errors
+    /// The reactor can't take it.
+    pub(crate) fn tcp(fd: OwnedFd) -> io::Result<Self> {
+        Self::register(fd, true)
+    }
+
+    /// Registers a unix stream socket.
+    ///
+    /// # Errors
+    /// The reactor can't take it.
+    pub(crate) fn unix(fd: OwnedFd) -> io::Result<Self> {
+        Self::register(fd, false)
+    }
+
+    fn register(fd: OwnedFd, short_read_is_dry: bool) -> io::Result<Self> {
+        Ok(Self {
+            fd: sys::register(fd, Interest::READABLE | Interest::WRITABLE)?,
+            eager: Cell::new(false),
+            full: Cell::new(false),
+            short_read_is_dry,
+        })
+    }
+
+    /// Has the first read tried at once: for a client, whose first bytes are mostly there before
+    /// the reactor could say so.
+    pub(crate) fn read_eagerly(&self) {
+        self.eager.set(true);
+    }
+
+    /// Runs `read` on the descriptor when it may have bytes; `Ok(0)` is end of stream.
+    ///
+    /// # Errors
+    /// What `read` fails with, but for `EAGAIN` and `EINTR`, which are handled here.
+    pub(crate) fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        short: Short,
+        mut read: impl FnMut(BorrowedFd<'_>) -> Result<usize, Errno>,
+    ) -> Poll<Result<usize, Errno>> {
+        if self.eager.replace(false) {
+            match read(self.fd.as_fd()) {
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                result => return Poll::Ready(result),
+            }
+        }
+        loop {
+            let mut guard = ready!(self.fd.poll_read_ready(cx)).map_err(errno)?;
+            match read(self.fd.as_fd()) {
+                Ok(count) => {
+                    if self.short_read_is_dry && short.exhausted_by(count) {
+                        guard.clear_ready();
+                    }
+                    return Poll::Ready(Ok(count));
+                }
+                Err(Errno::AGAIN) => guard.clear_ready(),
+                Err(Errno::INTR) => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    /// Runs `write` on the descriptor: at once where it is not known to be full, else when there is
+    /// room again.
+    ///
+    /// # Errors
+    /// What `write` fails with, but for `EAGAIN` and `EINTR`, which are handled here.
+    pub(crate) fn poll_write(
+        &self,
+        cx: &mut Context<'_>,
+        short: Short,
+        mut write: impl FnMut(BorrowedFd<'_>) -> Result<usize, Errno>,
+    ) -> Poll<Result<usize, Errno>> {
+        loop {
+            if self.full.get() {
+                ready!(self.fd.poll_write_ready(cx))
+                    .map_err(errno)?
+                    .retain_ready();
+                self.full.set(false);
+            }
+            match write(self.fd.as_fd()) {
+                Ok(count) => {
+                    if short.exhausted_by(count) {
+                        self.note_full(cx)?;
+                    }
+                    return Poll::Ready(Ok(count));
+                }
+                Err(Errno::AGAIN) => self.note_full(cx)?,
+                Err(Errno::INTR) => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    /// Remembers that there is no room. What the reactor holds as "writable" is from before that.
+    fn note_full(&self, cx: &mut Context<'_>) -> Result<(), Errno> {
+        self.full.set(true);
+        if let Poll::Ready(guard) = self.fd.poll_write_ready(cx) {
+            guard.map_err(errno)?.clear_ready();
+        }
+        Ok(())
+    }
+
+    /// Waits until the socket can be written to: after a `connect`, until that has ended.
+    ///
+    /// # Errors
+    /// The runtime is going away.
+    pub(crate) async fn writable(&self) -> io::Result<()> {
+        self.fd.writable().await?.retain_ready();
+        Ok(())
+    }
+
+    /// Waits until the socket has failed (mostly: until its peer has sent a reset), and says with
+    /// which errno. An end of stream is no failure.
+    pub(crate) async fn failed(&self) -> Errno {
+        match self.fd.ready(Interest::ERROR).await {
+            Ok(mut guard) => guard.retain_ready(),
+            Err(error) => return errno(error),
+        }
+        match sockopt::socket_error(self.fd.as_fd()) {
+            Ok(Err(error)) | Err(error) => error,
+            // A call in between took the errno with it; the failure stays.
+            Ok(Ok(())) => Errno::CONNRESET,
+        }
+    }
+
+    /// Waits until all that was written has been sent, or the connection has failed. It may still
+    /// be unacknowledged then.
+    pub(crate) async fn sent(&self) {
+        // From now on the socket counts as writable only when nothing is left to be sent.
+        if SockRef::from(&self.fd).set_tcp_notsent_lowat(1).is_err() {
+            return; // a unix socket: what was written is with the peer already
+        }
+        while let Ok(mut guard) = self.fd.writable().await {
+            // Asking is also what makes the kernel tell when the answer changes.
+            let mut asked = [PollFd::new(&self.fd, PollFlags::OUT)];
+            match poll(&mut asked, Some(&Timespec::default())) {
+                Ok(0) => guard.clear_ready(),
+                Err(Errno::INTR) => guard.retain_ready(),
+                Ok(_) | Err(_) => return,
+            }
+        }
+    }
+
+    /// Passes on an end of stream: no more bytes will be written.
+    pub(crate) fn finish(&self) {
+        // It fails only when the peer is gone, which the next read or write will tell.
+        shutdown(self.fd.as_fd(), Shutdown::Write).ok();
+    }
+
+    /// Closes with a reset instead of an end of stream.
+    pub(crate) fn reset(self) {
+        reset(self.fd.into_inner());
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Closes a socket with a reset instead of an end of stream.
+pub(crate) fn reset(fd: OwnedFd) {
+    // On a unix socket it has no effect, and the peer sees an end of stream: there is no other.
+    sockopt::set_socket_linger(&fd, Some(Duration::ZERO)).ok();
+    drop(fd);
+}
+
+/// The reactor's errors have an errno, but for one: its runtime is shutting down.
+fn errno(error: io::Error) -> Errno {
+    Errno::from_io_error(&error).unwrap_or(Errno::CANCELED)
+}

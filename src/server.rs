@@ -1,0 +1,264 @@
+//! The whole process: [`Server::bind`] does all that can fail for the user, [`Server::run`] forwards
+//! until it is told to stop.
+
+use std::{
+    io,
+    net::SocketAddr,
+    os::fd::OwnedFd,
+    sync::{Arc, Mutex},
+};
+
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, Semaphore, mpsc},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+pub use crate::path::listener::BindError;
+use crate::{
+    account::metrics::{Metrics, Totals},
+    config::Config,
+    control::{
+        drain::{Drain, Stop},
+        ticker,
+    },
+    path::{
+        dispatch::Dispatch,
+        listener::{Gate, Listener},
+        worker::Worker,
+    },
+    sys,
+};
+
+/// Pipes that a worker holds at most, where `--max-pipes` does not say: of 1 MiB each, two workers
+/// stay within the 64 MiB that an unprivileged user has.
+const PIPES_PER_WORKER: usize = 32;
+
+/// Descriptors kept for what is not a connection: listeners, reactors, logs, name resolution.
+const SPARE_FILES: u64 = 64;
+
+/// A forwarder whose listeners are bound and whose clients wait in the backlog.
+pub struct Server {
+    config: Config,
+    listeners: Vec<Listener>,
+    /// The listeners came from another process, or share their port with one.
+    has_successor: bool,
+    max_connections: usize,
+    metrics: Metrics,
+}
+
+/// Why a server can't start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A listener can't be bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The sockets that were passed on are not those that are to be forwarded.
+    #[error("LISTEN_FDS passes {inherited} sockets on, but {forwards} are to be forwarded")]
+    Inherited {
+        /// Sockets passed on.
+        inherited: usize,
+        /// Pairs configured.
+        forwards: usize,
+    },
+    /// The limit on open files leaves no room for a connection.
+    #[error("the limit on open files (nofile) is {limit}: too low for a single connection")]
+    Files {
+        /// The limit.
+        limit: u64,
+    },
+}
+
+impl Server {
+    /// Binds all listeners, or none. `inherited` are sockets that another process has bound, one
+    /// for each forward in their order, or empty.
+    ///
+    /// # Errors
+    /// An address can't be had, or the limits of the process are too low.
+    pub fn bind(config: Config, inherited: Vec<OwnedFd>) -> Result<Self, StartError> {
+        let forwards = config.forwards.len();
+        if !inherited.is_empty() && inherited.len() != forwards {
+            return Err(StartError::Inherited {
+                inherited: inherited.len(),
+                forwards,
+            });
+        }
+        let has_successor = !inherited.is_empty() || config.sockets.reuse_port;
+        let mut inherited = inherited.into_iter();
+        let mut listeners = Vec::with_capacity(forwards);
+        for (index, forward) in config.forwards.iter().enumerate() {
+            listeners.push(match inherited.next() {
+                Some(fd) => Listener::inherit(fd, &forward.listen, index, &config.sockets)?,
+                None => Listener::bind(&forward.listen, index, &config.sockets)?,
+            });
+        }
+        for (listener, forward) in listeners.iter().zip(&config.forwards) {
+            listener.listen(&forward.listen, config.sockets.backlog)?;
+        }
+        let workers = workers(&config);
+        let nofile = sys::raise_nofile();
+        let max_connections = match config.max_connections {
+            Some(given) => given.get(),
+            None => affordable_connections(nofile, max_pipes(&config) * workers)
+                .ok_or(StartError::Files { limit: nofile })?,
+        };
+        let metrics = Metrics::new(workers);
+        Ok(Self {
+            config,
+            listeners,
+            has_successor,
+            max_connections,
+            metrics,
+        })
+    }
+
+    /// The addresses that the listeners got, in the order of the forwards; `None` for unix sockets.
+    #[must_use]
+    pub fn local_addrs(&self) -> Vec<Option<SocketAddr>> {
+        self.listeners.iter().map(Listener::local_addr).collect()
+    }
+
+    /// A view of the counters that outlives the server.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        Counters(self.metrics.clone())
+    }
+
+    /// Forwards until `stops` says to stop and the drain is over. Dropping the sender of `stops`
+    /// means [`Stop::Now`].
+    ///
+    /// To be run on a tokio runtime with I/O and time.
+    ///
+    /// # Errors
+    /// The threads can't be made, or a listener fails for good.
+    pub async fn run(self, mut stops: mpsc::UnboundedReceiver<Stop>) -> io::Result<()> {
+        let alarm_set = Arc::new(Notify::new());
+        let mut workers = Vec::with_capacity(self.metrics.workers.len());
+        for (id, metrics) in self.metrics.workers.iter().enumerate() {
+            workers.push(Worker::start(
+                id,
+                &self.config,
+                max_pipes(&self.config),
+                Arc::clone(metrics),
+                Handle::current(),
+                Arc::clone(&alarm_set),
+            )?);
+        }
+        let gate = Arc::new(Gate {
+            permits: Arc::new(Semaphore::new(
+                self.max_connections.min(Semaphore::MAX_PERMITS),
+            )),
+            access: self.config.access.clone(),
+            dispatch: Mutex::new(Dispatch::new(workers)),
+            metrics: Arc::clone(&self.metrics.listeners),
+            closed: CancellationToken::new(),
+        });
+        self.log_start();
+        let mut loops = JoinSet::new();
+        for listener in self.listeners {
+            loops.spawn(listener.run(Arc::clone(&gate)));
+        }
+        let mut ticks = JoinSet::new();
+        ticks.spawn(ticker::run(Arc::clone(&gate), alarm_set));
+
+        let stop = tokio::select! {
+            stop = stops.recv() => stop.unwrap_or(Stop::Now),
+            Some(ended) = loops.join_next() => return ended.map_err(io::Error::other)?,
+        };
+        let drain = Drain {
+            gate,
+            loops,
+            metrics: self.metrics,
+            upstreams: self
+                .config
+                .forwards
+                .into_iter()
+                .map(|forward| forward.upstream)
+                .collect(),
+            timeout: self.config.timeouts.drain,
+            has_successor: self.has_successor,
+        };
+        drain.run(stop, stops).await;
+        Ok(())
+    }
+
+    fn log_start(&self) {
+        for (forward, local) in self.config.forwards.iter().zip(self.local_addrs()) {
+            info!(
+                listen = %forward.listen,
+                address = local.map(tracing::field::display),
+                upstream = %forward.upstream,
+                "listening"
+            );
+        }
+        info!(
+            version = env!("CARGO_PKG_VERSION"),
+            workers = self.metrics.workers.len(),
+            max_connections = self.max_connections,
+            max_pipes = max_pipes(&self.config) * self.metrics.workers.len(),
+            config = %self.config,
+            "started"
+        );
+    }
+}
+
+/// A view of a server's counters.
+#[derive(Clone, Debug)]
+pub struct Counters(Metrics);
+
+impl Counters {
+    /// The sums of this moment.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.0.totals()
+    }
+}
+
+/// Worker threads: as configured, else the CPUs that the process may use, at most 4: it is a
+/// sidecar.
+fn workers(config: &Config) -> usize {
+    config
+        .workers
+        .map_or_else(|| sys::usable_cpus().get().min(4), |workers| workers.get())
+}
+
+/// Pipes that each worker may hold.
+fn max_pipes(config: &Config) -> usize {
+    config.relay.max_pipes.map_or(PIPES_PER_WORKER, |pipes| {
+        pipes.get().div_ceil(workers(config))
+    })
+}
+
+/// Connections that so many open files carry, each two and each pipe two; `None`: not a single one.
+fn affordable_connections(nofile: u64, pipes: usize) -> Option<usize> {
+    let spare = SPARE_FILES + 2 * pipes as u64;
+    // A low limit is for connections first: where pipes can't be had, they copy.
+    let files = nofile
+        .saturating_sub(spare)
+        .max(nofile.saturating_sub(SPARE_FILES) / 2);
+    usize::try_from(files / 2)
+        .ok()
+        .filter(|connections| *connections > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_limit_carries_two_files_per_connection_beside_the_pipes() {
+        assert_eq!(
+            affordable_connections(20_000, 64),
+            Some((20_000 - 64 - 128) / 2)
+        );
+    }
+
+    #[test]
+    fn a_low_file_limit_is_shared_with_the_pipes() {
+        assert_eq!(affordable_connections(128, 64), Some(16));
+        assert_eq!(affordable_connections(64, 64), None);
+    }
+}

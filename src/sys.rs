@@ -1,0 +1,248 @@
+//! The operating system, safely wrapped: what the process may use, and names for its errors.
+
+use std::{
+    fs, io,
+    num::NonZeroUsize,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    io::Errno,
+    process::{Resource, Rlimit, getpriority_process, getrlimit, setrlimit},
+    thread::sched_getaffinity,
+};
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
+    set_thread_priority_and_policy, thread_native_id, thread_schedule_policy,
+};
+use tokio::io::{Interest, unix::AsyncFd};
+
+/// The CPUs that this process may use: its affinity mask, or its cgroup's quota rounded up where
+/// that is less.
+#[must_use]
+pub(crate) fn usable_cpus() -> NonZeroUsize {
+    let affinity = sched_getaffinity(None).map_or(1, |set| set.count() as usize);
+    let quota = cgroup_quota(Path::new("/")).unwrap_or(usize::MAX);
+    NonZeroUsize::new(affinity.min(quota)).unwrap_or(NonZeroUsize::MIN)
+}
+
+/// The CPU quota of this process's cgroup or of one above it, in whole CPUs rounded up; `root` is
+/// `/` but in tests. `None`: no quota, or none that can be read.
+fn cgroup_quota(root: &Path) -> Option<usize> {
+    let membership = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
+    membership
+        .lines()
+        .filter_map(|line| line_quota(root, line))
+        .min()
+}
+
+/// The quota that one line of `/proc/self/cgroup` (`ID:CONTROLLERS:PATH`) leads to.
+fn line_quota(root: &Path, line: &str) -> Option<usize> {
+    let mut fields = line.splitn(3, ':');
+    let (_, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
+    let mount = root.join("sys/fs/cgroup");
+    // Inside a container the path may name the host's hierarchy, which is not mounted there: then
+    // only the mount's own directory, the last ancestor, can be read.
+    if controllers.is_empty() {
+        ancestors(&mount, path)
+            .filter_map(|dir| quota_v2(&dir))
+            .min()
+    } else if controllers.split(',').any(|name| name == "cpu") {
+        [mount.join(controllers), mount.join("cpu")]
+            .iter()
+            .flat_map(|mount| ancestors(mount, path))
+            .filter_map(|dir| quota_v1(&dir))
+            .min()
+    } else {
+        None
+    }
+}
+
+/// `mount` joined with `path` and with each of its parents, the mount itself last.
+fn ancestors(mount: &Path, path: &str) -> impl Iterator<Item = PathBuf> + use<> {
+    let mount = mount.to_owned();
+    let path = PathBuf::from(path.trim_start_matches('/'));
+    path.ancestors()
+        .map(|part| mount.join(part))
+        .collect::<Vec<_>>()
+        .into_iter()
+}
+
+/// `cpu.max` holds `QUOTA PERIOD` in microseconds, or `max PERIOD`.
+fn quota_v2(dir: &Path) -> Option<usize> {
+    let text = fs::read_to_string(dir.join("cpu.max")).ok()?;
+    let (quota, period) = text.trim().split_once(' ')?;
+    whole_cpus(quota, period)
+}
+
+/// Two files, in microseconds; a quota of -1 is none.
+fn quota_v1(dir: &Path) -> Option<usize> {
+    let quota = fs::read_to_string(dir.join("cpu.cfs_quota_us")).ok()?;
+    let period = fs::read_to_string(dir.join("cpu.cfs_period_us")).ok()?;
+    whole_cpus(quota.trim(), period.trim())
+}
+
+fn whole_cpus(quota: &str, period: &str) -> Option<usize> {
+    let quota: usize = quota.parse().ok()?;
+    let period: usize = period.parse().ok().filter(|period| *period > 0)?;
+    Some(quota.div_ceil(period).max(1))
+}
+
+/// Raises the soft limit on open files to the hard one and returns what holds now.
+#[must_use]
+pub(crate) fn raise_nofile() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    let limit = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => raised,
+        Err(_) => limit,
+    };
+    limit.current.unwrap_or(u64::MAX)
+}
+
+/// Puts the calling thread under `SCHED_BATCH` and leaves its niceness as it is.
+///
+/// # Errors
+/// The kernel, or a sandbox around the process, refuses.
+pub(crate) fn schedule_as_batch() -> io::Result<()> {
+    let batch = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Batch);
+    let nice = getpriority_process(None)?;
+    // The crate sets the niceness too, and takes it as a value of 0 to 99 of its own.
+    let same_nice = (0..=99u8)
+        .filter_map(|value| value.try_into().ok().map(ThreadPriority::Crossplatform))
+        .find(|priority| priority.to_posix(batch).is_ok_and(|value| value == nice))
+        .unwrap_or(ThreadPriority::Min);
+    set_thread_priority_and_policy(thread_native_id(), same_nice, batch)
+        .map_err(|error| io::Error::other(format!("{error:?}")))?;
+    match thread_schedule_policy() {
+        Ok(policy) if policy == batch => Ok(()),
+        other => Err(io::Error::other(format!("the policy is {other:?}"))),
+    }
+}
+
+/// Registers a descriptor with the runtime of the calling thread.
+///
+/// # Errors
+/// The reactor can't take it.
+pub(crate) fn register(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    #[expect(
+        deprecated,
+        reason = "its flaw is to take descriptors that somebody else may close; nobody can close an OwnedFd"
+    )]
+    AsyncFd::with_interest(fd, interest)
+}
+
+/// The symbolic name of an errno, for logs and labels: a bounded set, `other` beyond it.
+#[must_use]
+pub(crate) fn errno_name(errno: Errno) -> &'static str {
+    match errno {
+        Errno::ACCESS => "EACCES",
+        Errno::ADDRINUSE => "EADDRINUSE",
+        Errno::ADDRNOTAVAIL => "EADDRNOTAVAIL",
+        Errno::AGAIN => "EAGAIN",
+        Errno::CONNABORTED => "ECONNABORTED",
+        Errno::CONNREFUSED => "ECONNREFUSED",
+        Errno::CONNRESET => "ECONNRESET",
+        Errno::HOSTUNREACH => "EHOSTUNREACH",
+        Errno::INVAL => "EINVAL",
+        Errno::IO => "EIO",
+        Errno::MFILE => "EMFILE",
+        Errno::NETDOWN => "ENETDOWN",
+        Errno::NETUNREACH => "ENETUNREACH",
+        Errno::NFILE => "ENFILE",
+        Errno::NOBUFS => "ENOBUFS",
+        Errno::NOENT => "ENOENT",
+        Errno::NOMEM => "ENOMEM",
+        Errno::NOTCONN => "ENOTCONN",
+        Errno::PERM => "EPERM",
+        Errno::PIPE => "EPIPE",
+        Errno::PROTO => "EPROTO",
+        Errno::TIMEDOUT => "ETIMEDOUT",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A directory that stands for `/`, removed at the end.
+    struct Root(PathBuf);
+
+    impl Root {
+        fn with(name: &str, files: &[(&str, &str)]) -> Self {
+            let root =
+                std::env::temp_dir().join(format!("portamento-{name}-{}", std::process::id()));
+            for (path, text) in files {
+                let path = root.join(path);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, text).unwrap();
+            }
+            Self(root)
+        }
+    }
+
+    impl Drop for Root {
+        fn drop(&mut self) {
+            drop(fs::remove_dir_all(&self.0));
+        }
+    }
+
+    #[test]
+    fn cgroup_v2_quota_is_rounded_up_and_the_tightest_ancestor_counts() {
+        let root = Root::with(
+            "v2",
+            &[
+                ("proc/self/cgroup", "0::/pods/me\n"),
+                ("sys/fs/cgroup/pods/me/cpu.max", "max 100000\n"),
+                ("sys/fs/cgroup/pods/cpu.max", "150000 100000\n"),
+            ],
+        );
+        assert_eq!(cgroup_quota(&root.0), Some(2));
+    }
+
+    #[test]
+    fn cgroup_v2_in_a_container_reads_the_mount_itself() {
+        let root = Root::with(
+            "v2-container",
+            &[
+                ("proc/self/cgroup", "0::/\n"),
+                ("sys/fs/cgroup/cpu.max", "50000 100000\n"),
+            ],
+        );
+        assert_eq!(cgroup_quota(&root.0), Some(1));
+    }
+
+    #[test]
+    fn cgroup_v1_quota_is_found_and_minus_one_is_none() {
+        let files = |quota| {
+            [
+                (
+                    "proc/self/cgroup",
+                    "5:cpu,cpuacct:/host/path\n1:memory:/x\n",
+                ),
+                ("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", quota),
+                ("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n"),
+            ]
+        };
+        let limited = Root::with("v1", &files("250000\n"));
+        assert_eq!(cgroup_quota(&limited.0), Some(3));
+        let free = Root::with("v1-free", &files("-1\n"));
+        assert_eq!(cgroup_quota(&free.0), None);
+    }
+
+    #[test]
+    fn a_batch_thread_keeps_its_niceness() {
+        std::thread::spawn(|| {
+            let before = getpriority_process(None).unwrap();
+            schedule_as_batch().unwrap();
+            assert_eq!(getpriority_process(None).unwrap(), before);
+        })
+        .join()
+        .unwrap();
+    }
+}
