@@ -10,6 +10,10 @@ use crate::config::{
 /// From where to where.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Forwarding")]
+#[allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "[V6] is help for a terminal, no link"
+)]
 pub struct PairArgs {
     /// Advertised address [default: 0.0.0.0:12345, or none where only --forward is given]
     ///

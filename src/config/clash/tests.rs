@@ -94,11 +94,11 @@ fn an_upstream_leads_to_a_listener_that_would_take_its_connections() {
 fn pairs_are_held_against_each_other() {
     assert!(check(&pairs(&[":1=:2", ":3=:2", "unix:x=unix:y"])).is_ok());
 
-    let overlapping = check(&pairs(&[":1=:9", ":2=:9", "127.0.0.1:1=:9"])).unwrap_err();
+    let overlapping = check(&pairs(&[":1=:9", ":2=:9", "127.0.0.1:2=:9"])).unwrap_err();
     let ConfigError::ListenersOverlap { first, second } = &overlapping else {
         panic!("{overlapping}");
     };
-    assert_eq!((&*first.value, &*second.value), (":1=:9", "127.0.0.1:1=:9"));
+    assert_eq!((&*first.value, &*second.value), (":2=:9", "127.0.0.1:2=:9"));
 
     for chain in [[":1=:2", ":2=:3"], [":2=:3", ":1=:2"]] {
         let error = check(&pairs(&chain)).unwrap_err();
