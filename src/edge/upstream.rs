@@ -54,11 +54,10 @@ impl Connector<'_> {
         let last_try = opened + self.timeouts.connect_retry;
         let mut started = opened;
         loop {
-            match self
-                .try_all(upstream, started + self.timeouts.connect)
-                .await
-            {
-                Err(Failure::Refused(_)) if Instant::now() < last_try => {
+            let deadline = started + self.timeouts.connect;
+            match self.try_all(upstream, deadline).await {
+                // No attempt starts after the last try.
+                Err(Failure::Refused(_)) if Instant::now() + RETRY_PAUSE <= last_try => {
                     self.alarms.wait(Instant::now() + RETRY_PAUSE).await;
                     started = Instant::now();
                 }
