@@ -1,6 +1,9 @@
 //! One way of a connection: from a socket, through a buffer or a pipe, to the other socket.
 
-use std::task::{Context, Poll, ready};
+use std::{
+    mem,
+    task::{Context, Poll, ready},
+};
 
 use rustix::io::Errno;
 
@@ -136,11 +139,12 @@ impl<'a> Direction<'a> {
 
     /// Reads once, into what suits the size of the read before.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Errno>> {
-        if self.bulk && !self.copy_only && self.hold_pipe() {
-            let Held::Pipe(pipe) = &mut self.held else {
-                unreachable!("a pipe is held")
-            };
-            match ready!(splice::poll_fill(self.from, pipe, cx)) {
+        let from = self.from;
+        if self.bulk
+            && !self.copy_only
+            && let Some(pipe) = self.pipe()
+        {
+            match ready!(splice::poll_fill(from, pipe, cx)) {
                 Ok(count) => {
                     self.bulk = count >= BULK || self.pools.engine == Engine::Splice;
                     return Poll::Ready(Ok(count));
@@ -152,48 +156,36 @@ impl<'a> Direction<'a> {
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
-        let buffer = self.hold_buffer();
+        let mut buffer = match mem::replace(&mut self.held, Held::Nothing) {
+            Held::Buffer(buffer) => buffer,
+            Held::Nothing | Held::Pipe(_) => self.pools.buffers.lease(),
+        };
         let size = buffer.space().len();
-        let count = ready!(copy::poll_fill(self.from, self.hold_buffer(), cx))?;
+        let count = ready!(copy::poll_fill(from, &mut buffer, cx))?;
+        self.held = Held::Buffer(buffer);
         self.bulk = count == size || self.pools.engine == Engine::Splice;
         Poll::Ready(Ok(count))
     }
 
-    /// Holds an empty pipe, if one can be had.
-    fn hold_pipe(&mut self) -> bool {
-        if matches!(self.held, Held::Pipe(_)) {
-            return true;
-        }
-        match self.pools.pipes.lease() {
-            Ok(pipe) => {
-                self.held = Held::Pipe(pipe);
-                true
-            }
-            Err(reason) => {
-                self.note_fallback(match reason {
-                    NoPipe::Limit => Fallback::Limit,
-                    NoPipe::Small => Fallback::Small,
-                    NoPipe::Failed(_) => Fallback::Failed,
-                });
-                false
+    /// The pipe that is held, or one newly leased, if one can be had. Either is empty.
+    fn pipe(&mut self) -> Option<&mut PipeLease> {
+        if !matches!(self.held, Held::Pipe(_)) {
+            match self.pools.pipes.lease() {
+                Ok(pipe) => self.held = Held::Pipe(pipe),
+                Err(NoPipe::Limit) => self.note_fallback(Fallback::Limit),
+                Err(NoPipe::Small) => self.note_fallback(Fallback::Small),
+                Err(NoPipe::Failed(_)) => self.note_fallback(Fallback::Failed),
             }
         }
-    }
-
-    /// Holds an empty buffer.
-    fn hold_buffer(&mut self) -> &mut BufferLease {
-        if !matches!(self.held, Held::Buffer(_)) {
-            self.held = Held::Buffer(self.pools.buffers.lease());
+        match &mut self.held {
+            Held::Pipe(pipe) => Some(pipe),
+            Held::Buffer(_) | Held::Nothing => None,
         }
-        let Held::Buffer(buffer) = &mut self.held else {
-            unreachable!("a buffer is held")
-        };
-        buffer
     }
 
     /// Counts, once per direction, that it copies what it would have spliced.
     fn note_fallback(&mut self, reason: Fallback) {
-        if !std::mem::replace(&mut self.fell_back, true) {
+        if !mem::replace(&mut self.fell_back, true) {
             self.live.fell_back(reason);
         }
     }
