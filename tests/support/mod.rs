@@ -1,0 +1,101 @@
+//! What the tests of the forwarder from outside share: the forwarder itself, in this process or as
+//! one of its own, connections through it, and the bytes that go over them.
+
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test binary uses its own part of this"
+)]
+
+mod echo;
+mod forwarder;
+mod lines;
+mod link;
+mod pattern;
+mod process;
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use portamento::config::Engine;
+
+pub(crate) use self::{
+    echo::Echo,
+    forwarder::{Forwarder, Rig, config_for},
+    lines::Line,
+    link::{Direction, End, Link, Origin, connect, exchange, patient, read_out, reset},
+    pattern::{Pattern, Random},
+    process::{BINARY, Process, open_files, skip},
+};
+
+/// Bound on everything that is waited for: beyond it, it hangs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until `condition` holds.
+///
+/// # Panics
+/// It does not, for longer than anything here takes.
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    eventually_some(what, || condition().then_some(()));
+}
+
+/// Waits until `look` finds something.
+///
+/// # Panics
+/// It does not, for longer than anything here takes.
+pub(crate) fn eventually_some<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "it never came to be: {what}");
+        thread::sleep(Duration::from_millis(3));
+    }
+}
+
+/// Every engine.
+pub(crate) const ENGINES: [Engine; 3] = [Engine::Copy, Engine::Splice, Engine::Auto];
+
+/// Runs a case for every engine, at the same time; its thread's name says for which it failed.
+pub(crate) fn for_each_engine(case: impl Fn(Engine) + Sync) {
+    all_at_once(
+        ENGINES.map(|engine| (format!("{engine:?}"), engine)),
+        |engine| case(engine),
+    );
+}
+
+/// Runs a case for every engine and for both directions, at the same time.
+pub(crate) fn for_each_case(case: impl Fn(Engine, Direction) + Sync) {
+    let cases = ENGINES.into_iter().flat_map(|engine| {
+        [Direction::ToUpstream, Direction::ToClient]
+            .map(|direction| (format!("{engine:?} {direction:?}"), (engine, direction)))
+    });
+    all_at_once(cases, |(engine, direction)| case(engine, direction));
+}
+
+/// Runs a case for each value, each on a thread of its own with its name.
+pub(crate) fn all_at_once<T: Send>(
+    cases: impl IntoIterator<Item = (String, T)>,
+    case: impl Fn(T) + Sync,
+) {
+    let case = &case;
+    thread::scope(|scope| {
+        let threads: Vec<_> = cases
+            .into_iter()
+            .map(|(name, value)| {
+                thread::Builder::new()
+                    .name(name)
+                    .spawn_scoped(scope, move || case(value))
+                    .unwrap()
+            })
+            .collect();
+        let failed = threads
+            .into_iter()
+            .filter_map(|thread| thread.join().err())
+            .count();
+        assert_eq!(failed, 0, "cases that failed; see the threads above");
+    });
+}
