@@ -1,11 +1,15 @@
 //! The `loadtest` binary: reads the flags, runs the subcommand, turns its result into an exit
 //! code: 0 good, 1 failed, 2 a mistake in the flags.
 
+use std::fs;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Parser as _;
-use loadtest::cli::{Cli, Command};
-use loadtest::serve;
+use loadtest::cli::{Cli, Command, OverheadArgs};
+use loadtest::report::table::Table;
+use loadtest::{overhead, serve};
 
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
@@ -15,11 +19,24 @@ fn main() -> ExitCode {
     let Cli { command } = Cli::parse(); // exits with 2 by itself
     let result = match command {
         Command::Serve(args) => serve::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Overhead(args) => measure_overhead(&args),
     };
     result.unwrap_or_else(|error| {
         report(&error);
         ExitCode::FAILURE
     })
+}
+
+fn measure_overhead(args: &OverheadArgs) -> anyhow::Result<ExitCode> {
+    let report = overhead::run(args)?;
+    io::stdout()
+        .lock()
+        .write_all(Table(&report).to_string().as_bytes())?;
+    if let Some(path) = &args.json {
+        let json = serde_json::to_string_pretty(&report)?;
+        fs::write(path, json + "\n").with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(overhead::verdict(&report))
 }
 
 #[expect(

@@ -55,7 +55,7 @@ impl TraceId {
     }
 
     /// The size of its answer under any seed, bytes.
-    fn answer_size(self) -> usize {
+    pub(crate) fn answer_size(self) -> usize {
         let [a, b, c, d, ..] = self.0;
         let asked = u32::from_be_bytes([a, b, c, d]) as usize;
         if (SMALLEST_ANSWER..=LARGEST_ANSWER).contains(&asked) {

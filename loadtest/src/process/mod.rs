@@ -1,0 +1,251 @@
+//! Children: servers and proxies that live exactly as long as their guard.
+
+pub(crate) mod portamento;
+pub(crate) mod usage;
+
+use std::collections::VecDeque;
+use std::io::{self, BufRead as _, BufReader, Read};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::serve;
+
+/// How long a child may take until it serves.
+const START_LIMIT: Duration = Duration::from_secs(10);
+
+/// A child in a process group of its own. Dropping the guard kills the group, by its number.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    name: String,
+    child: Child,
+    stderr: Tail,
+}
+
+impl Guard {
+    /// Starts `command`; `name` is for messages.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(crate) fn spawn(name: &str, command: &mut Command) -> anyhow::Result<Self> {
+        let mut child = command
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .with_context(|| format!("cannot start {name} ({})", shown(command)))?;
+        let stderr = Tail::default();
+        if let Some(pipe) = child.stderr.take() {
+            stderr.follow(pipe)?;
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            child,
+            stderr,
+        })
+    }
+
+    /// Its process ID.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Fails when the child has ended, and says how and with which last words.
+    ///
+    /// # Errors
+    /// When the child has ended, or cannot be asked.
+    pub(crate) fn check(&mut self) -> anyhow::Result<()> {
+        let Some(status) = self.child.try_wait()? else {
+            return Ok(());
+        };
+        bail!("{} ended ({status}){}", self.name, self.stderr.last_words());
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // Not yet waited for, so the number is still this child's.
+        if let Ok(None) = self.child.try_wait()
+            && let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
+        {
+            kill_process_group(group, Signal::KILL).ok(); // gone already is as good
+            self.child.wait().ok();
+        }
+    }
+}
+
+/// The last lines of a child's stderr, read as they come so that the child never blocks.
+#[derive(Clone, Debug, Default)]
+struct Tail(Arc<Mutex<VecDeque<String>>>);
+
+impl Tail {
+    fn follow(&self, pipe: impl Read + Send + 'static) -> io::Result<()> {
+        const KEPT: usize = 20; // lines
+        let lines = Arc::clone(&self.0);
+        thread::Builder::new()
+            .name("stderr".to_owned())
+            .spawn(move || {
+                for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
+                    let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+                    if lines.len() == KEPT {
+                        lines.pop_front();
+                    }
+                    lines.push_back(String::from_utf8_lossy(&line).into_owned());
+                }
+            })?;
+        Ok(())
+    }
+
+    fn last_words(&self) -> String {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match lines.is_empty() {
+            true => ", without a word on stderr".to_owned(),
+            false => lines
+                .iter()
+                .fold(":".to_owned(), |text, line| text + "\n  " + line),
+        }
+    }
+}
+
+/// Starts the stand-in as a child: this very executable with `serve`. It ends with this process.
+///
+/// # Errors
+/// When it does not serve within 10 s.
+pub(crate) fn start_standin(seed: u64) -> anyhow::Result<(Guard, SocketAddr)> {
+    let executable = std::env::current_exe().context("cannot find this executable")?;
+    let mut command = Command::new(executable);
+    command
+        .args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--end-with-stdin",
+            "--seed",
+        ])
+        .arg(seed.to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    let mut guard = Guard::spawn("the stand-in", &mut command)?;
+    let stdout = guard
+        .child
+        .stdout
+        .take()
+        .context("the stand-in has no stdout")?;
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || {
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line).ok(); // an empty line says as much
+        send.send(line).ok(); // nobody waits any more
+    });
+    let line = receive.recv_timeout(START_LIMIT).unwrap_or_default();
+    let addr = line
+        .trim_end()
+        .strip_prefix(serve::READY)
+        .and_then(|addr| addr.parse().ok());
+    match addr {
+        Some(addr) => Ok((guard, addr)),
+        None => {
+            guard.check()?;
+            bail!("the stand-in did not say where it listens");
+        }
+    }
+}
+
+/// Starts a proxy that listens where `command` is told, and returns when it accepts. A free port
+/// is chosen here; when another process takes it first, the next one is tried.
+///
+/// # Errors
+/// When the proxy ends or does not accept within 10 s; its stderr is part of the error.
+pub(crate) fn start_proxy(
+    name: &str,
+    command: impl Fn(SocketAddr) -> Command,
+) -> anyhow::Result<(Guard, SocketAddr)> {
+    const TRIES: usize = 3;
+    let mut tried = 1;
+    loop {
+        let listen = free_port()?;
+        let mut guard = Guard::spawn(name, &mut command(listen))?;
+        match wait_until_it_accepts(&mut guard, listen) {
+            Ok(()) => return Ok((guard, listen)),
+            Err(error) if tried == TRIES => return Err(error),
+            Err(_) => tried += 1,
+        }
+    }
+}
+
+fn wait_until_it_accepts(guard: &mut Guard, addr: SocketAddr) -> anyhow::Result<()> {
+    let started = Instant::now();
+    loop {
+        guard.check()?;
+        if TcpStream::connect_timeout(&addr, START_LIMIT).is_ok() {
+            return guard.check(); // somebody else's listener would accept as well
+        }
+        if started.elapsed() > START_LIMIT {
+            let words = guard.stderr.last_words();
+            bail!(
+                "{} does not accept connections on {addr}{words}",
+                guard.name
+            );
+        }
+        thread::sleep(Duration::from_millis(5)); // between two looks at the condition
+    }
+}
+
+fn free_port() -> io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+/// A command as one would type it, more or less.
+pub(crate) fn shown(command: &Command) -> String {
+    let words = [command.get_program()]
+        .into_iter()
+        .chain(command.get_args());
+    words
+        .map(|word| word.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn a_dropped_guard_ends_the_child_and_its_children() {
+        let mut command = shell("sleep 600 & echo started; wait");
+        let mut guard = Guard::spawn("sleeper", command.stdout(Stdio::piped())).unwrap();
+        let mut stdout = BufReader::new(guard.child.stdout.take().unwrap());
+        stdout.read_line(&mut String::new()).unwrap();
+        guard.check().unwrap();
+        drop(guard);
+        // The pipe ends when its last holder, the grandchild, has ended.
+        assert_eq!(stdout.read_line(&mut String::new()).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_proxy_that_ends_tells_why() {
+        let error = start_proxy("broken", |_| shell("echo no such option >&2; exit 3"));
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("broken ended (exit status: 3)"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_program_is_named() {
+        let error = start_proxy("ghost", |_| Command::new("/no/such/program")).unwrap_err();
+        assert!(
+            format!("{error:#}").contains("/no/such/program"),
+            "{error:#}"
+        );
+    }
+}

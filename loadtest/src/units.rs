@@ -1,0 +1,65 @@
+//! Quantities as people read them. Times are milliseconds unless a name says otherwise; sizes are
+//! binary (1 KiB = 1024 bytes).
+
+/// `nanoseconds` in milliseconds, with the digits that matter at its size: at most six characters
+/// below 100 s.
+pub(crate) fn millis(nanoseconds: f64) -> String {
+    let millis = nanoseconds / 1e6;
+    format!("{millis:.*}", decimals(millis))
+}
+
+/// As [`millis`], with its sign: for differences.
+pub(crate) fn signed_millis(nanoseconds: f64) -> String {
+    let millis = nanoseconds / 1e6;
+    format!("{millis:+.*}", decimals(millis))
+}
+
+/// `bytes` in the unit that keeps it below 1024, one decimal.
+pub(crate) fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = UNITS[0];
+    for larger in &UNITS[1..] {
+        if value < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = larger;
+    }
+    format!("{value:.1} {unit}")
+}
+
+fn decimals(value: f64) -> usize {
+    match value.abs() {
+        v if v < 10.0 => 3,
+        v if v < 100.0 => 2,
+        v if v < 1_000.0 => 1,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_keep_their_width() {
+        assert_eq!(millis(271_300.0), "0.271");
+        assert_eq!(millis(31_204_000.0), "31.20");
+        assert_eq!(millis(123_456_000.0), "123.5");
+        assert_eq!(millis(10_000_000_000.0), "10000");
+        assert_eq!(signed_millis(27_000.0), "+0.027");
+        assert_eq!(signed_millis(-27_000.0), "-0.027");
+    }
+
+    #[test]
+    fn sizes_are_binary() {
+        assert_eq!(bytes(1_023), "1023 B");
+        assert_eq!(bytes(1_536), "1.5 KiB");
+        assert_eq!(bytes(16 << 20), "16.0 MiB");
+        assert_eq!(bytes(u64::MAX), "16777216.0 TiB");
+    }
+}

@@ -1,0 +1,271 @@
+//! `loadtest overhead` as a process, through relays that do their work and one that does not.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "in the helpers too, a failed unwrap fails the test"
+)]
+
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Output};
+use std::thread;
+
+use loadtest::report::Report;
+use loadtest::{StandIn, StandInConfig, TraceId};
+
+fn overhead(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_loadtest"))
+        .arg("overhead")
+        .args(args)
+        .output()
+        .unwrap()
+}
+
+/// A relay whose bytes towards the client pass through `change`. Its threads end with the test
+/// process.
+fn relay(upstream: SocketAddr, change: fn(&mut [u8])) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        while let Ok((client, _)) = listener.accept() {
+            let server = TcpStream::connect(upstream).unwrap();
+            let (to_client, to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            thread::spawn(move || copy(client, to_server, |_| ()));
+            thread::spawn(move || copy(server, to_client, change));
+        }
+    });
+    addr
+}
+
+fn copy(mut from: TcpStream, mut to: TcpStream, change: fn(&mut [u8])) {
+    to.set_nodelay(true).ok();
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        change(&mut buffer[..length]);
+        if to.write_all(&buffer[..length]).is_err() {
+            break;
+        }
+    }
+    to.shutdown(Shutdown::Write).ok();
+}
+
+/// Flips one bit inside a trace, so that HTTP/2 and protobuf stay well formed.
+fn flip(bytes: &mut [u8]) {
+    const INSIDE_A_TRACE: &[u8] = b"io.opentelemetry.http";
+    let place = bytes
+        .windows(INSIDE_A_TRACE.len())
+        .position(|window| window == INSIDE_A_TRACE);
+    if let Some(place) = place {
+        bytes[place] ^= 1;
+    }
+}
+
+/// Measures a stand-in of this process through `via`; small traces, for debug builds are slow.
+fn measure(standin: &StandIn, via: SocketAddr, args: &[&str]) -> (Output, Option<Report>) {
+    let json = std::env::temp_dir().join(format!("loadtest-{}.json", via.port()));
+    let ids = [20_000, 300_000].map(|size| TraceId::sized(size, 1).to_string());
+    let (direct, via) = (standin.local_addr().to_string(), via.to_string());
+    let mut all = vec!["--direct", &direct, "--via", &via, "--duration", "500ms"];
+    all.extend([
+        "--trace-id",
+        &ids[0],
+        "--trace-id",
+        &ids[1],
+        "--json",
+        json.to_str().unwrap(),
+    ]);
+    all.extend(args);
+    let output = overhead(&all);
+    let report = std::fs::read(&json)
+        .ok()
+        .map(|json| serde_json::from_slice(&json).unwrap());
+    std::fs::remove_file(&json).ok();
+    (output, report)
+}
+
+#[test]
+fn a_faithful_relay_passes() {
+    let standin = StandIn::start(StandInConfig::default()).unwrap();
+    let via = relay(standin.local_addr(), |_| ());
+    let (output, report) = measure(&standin, via, &["--connections", "2", "--streams", "3"]);
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{stdout}");
+    assert!(stdout.contains("all identical"), "{stdout}");
+    assert!(
+        stdout.lines().all(|line| line.chars().count() <= 100),
+        "{stdout}"
+    );
+
+    let report = report.unwrap();
+    assert_eq!((report.schema_version, report.totals.errors), (1, 0));
+    assert_eq!(
+        (report.settings.connections, report.settings.streams),
+        (2, 3)
+    );
+    assert!(report.rounds > 0 && report.measured_s >= 0.5);
+    let kinds: Vec<&str> = report.kinds.iter().map(|kind| kind.kind.as_str()).collect();
+    assert_eq!(
+        kinds,
+        [
+            "health check",
+            "trace, small",
+            "trace, large",
+            "health, busy",
+            "search",
+            "tags",
+            "tag values",
+            "query range"
+        ]
+    );
+    for kind in &report.kinds {
+        assert!(
+            kind.targets().iter().all(|target| target.p50_ns > Some(0)),
+            "{kind:?}"
+        );
+    }
+}
+
+#[test]
+fn traces_are_found_by_a_search() {
+    let standin = StandIn::start(StandInConfig::default()).unwrap();
+    let direct = standin.local_addr().to_string();
+    let via = relay(standin.local_addr(), |_| ()).to_string();
+    let output = overhead(&["--direct", &direct, "--via", &via, "--duration", "200ms"]);
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{stdout}");
+    assert!(
+        stdout.contains("trace, small") && stdout.contains("trace, large"),
+        "{stdout}"
+    );
+}
+
+#[test]
+fn a_flipped_byte_is_found_with_call_id_and_offset() {
+    let standin = StandIn::start(StandInConfig::default()).unwrap();
+    let via = relay(standin.local_addr(), flip);
+    let (output, report) = measure(&standin, via, &["--compression", "none"]);
+    assert_eq!(output.status.code(), Some(1));
+
+    let report = report.unwrap();
+    assert!(report.totals.different > 0);
+    let failure = &report.failures[0];
+    assert_eq!(failure.target, "through");
+    let ids =
+        [20_000, 300_000].map(|size| format!("Querier/FindTraceByID {}", TraceId::sized(size, 1)));
+    assert!(ids.contains(&failure.call), "{failure:?}");
+    let offset = failure
+        .what
+        .strip_prefix("the answer differs from the direct one at byte ");
+    let offset = offset.and_then(|text| text.split(' ').next()).unwrap();
+    assert!(offset.parse::<usize>().unwrap() > 0);
+    assert!(
+        report
+            .kinds
+            .iter()
+            .all(|kind| kind.direct.errors + kind.null.errors == 0)
+    );
+
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(stdout.contains("error: Querier/FindTraceByID"), "{stdout}");
+}
+
+#[test]
+fn a_flipped_byte_breaks_a_compressed_answer() {
+    let standin = StandIn::start(StandInConfig::default()).unwrap();
+    let via = relay(standin.local_addr(), flip);
+    let (output, report) = measure(&standin, via, &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let failures = report.unwrap().failures;
+    assert!(failures[0].what.contains("snappy"), "{failures:?}");
+}
+
+#[test]
+fn a_proxy_that_is_not_there_is_an_error() {
+    let standin = StandIn::start(StandInConfig::default()).unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let (output, report) = measure(&standin, closed, &[]);
+    assert_eq!((output.status.code(), report), (Some(1), None));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.contains(&format!("cannot connect to {closed}")),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_proxy_that_does_not_start_tells_why() {
+    let output = overhead(&[
+        "--proxy",
+        "sh -c 'echo no {listen} for {upstream} >&2; exit 9'",
+    ]);
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.contains("exit status: 9") && stderr.contains("no 127.0.0.1:"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn without_flags_it_starts_standin_and_portamento() {
+    let output = overhead(&["--duration", "1s"]);
+    let (stdout, stderr) = (
+        String::from_utf8(output.stdout),
+        String::from_utf8(output.stderr),
+    );
+    let (stdout, stderr) = (stdout.unwrap(), stderr.unwrap());
+    assert_eq!(output.status.code(), Some(0), "{stdout}{stderr}");
+    assert!(stdout.contains("µs of CPU a request"), "{stdout}");
+    assert!(stdout.contains("all identical"), "{stdout}");
+}
+
+#[test]
+fn mistakes_in_the_flags_exit_with_2() {
+    for args in [
+        &["--direct", "127.0.0.1:1"][..],
+        &["--via", "127.0.0.1:1"],
+        &["--trace-id", "abc"],
+        &[
+            "--direct",
+            "127.0.0.1:1",
+            "--via",
+            "127.0.0.1:2",
+            "--trace-id",
+            "xyz",
+        ],
+        &[
+            "--direct",
+            "127.0.0.1:1",
+            "--via",
+            "127.0.0.1:2",
+            "--proxy",
+            "a {listen} {upstream}",
+        ],
+        &[
+            "--direct",
+            "127.0.0.1:1",
+            "--via",
+            "127.0.0.1:2",
+            "--portamento",
+            "x",
+        ],
+        &["--portamento", "x", "--proxy", "a {listen} {upstream}"],
+        &["--proxy", "a {listen}"],
+        &["--duration", "0s"],
+        &["--duration", "20"],
+        &["--connections", "0"],
+        &["--streams", "101"],
+        &["--compression", "gzip"],
+        &["--no-such-flag"],
+    ] {
+        let output = overhead(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(
+            output.stdout.is_empty() && !output.stderr.is_empty(),
+            "{args:?}"
+        );
+    }
+}
