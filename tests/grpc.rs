@@ -166,7 +166,7 @@ fn messages_of_16_mib_pass_both_ways() {
         let data = chunk_data(7, MESSAGE_LIMIT - 1024);
         let sent = tokio_stream::iter([Chunk {
             index: 7,
-            data: data.clone().into(),
+            data: data.clone(),
         }]);
         let mut back = rig.streams().echo(sent).await.unwrap().into_inner();
         let chunk = back.next().await.unwrap().unwrap();

@@ -1,0 +1,178 @@
+//! Other people's programs through the forwarder, as they are.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that can't go on should say so and end"
+)]
+
+mod support;
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+};
+
+use support::{ENGINES, Process, eventually, skip};
+
+/// A server of somebody else's, on a free port. Dropping it kills it.
+struct Foreign {
+    child: Child,
+    addr: SocketAddr,
+}
+
+impl Foreign {
+    /// Starts `program` with the arguments made from its port, and waits until it accepts. `None`,
+    /// with a word to say why, where there is no such program.
+    fn start(program: &str, args: impl Fn(u16) -> Vec<String>) -> Option<Self> {
+        if !installed(program) {
+            return None;
+        }
+        let addr = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let child = Command::new(program)
+            .args(args(addr.port()))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        eventually("the server accepts", || TcpStream::connect(addr).is_ok());
+        Some(Self { child, addr })
+    }
+}
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Whether there is such a program; says so where there is none.
+fn installed(program: &str) -> bool {
+    let found = Command::new(program)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok();
+    if !found {
+        skip(&format!("{program} is not installed"));
+    }
+    found
+}
+
+/// Runs a client to its end and returns what it printed.
+fn run(program: &str, args: &[&str]) -> String {
+    let output = Command::new(program).args(args).output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{program} {args:?}: {printed}{complained}"
+    );
+    printed
+}
+
+/// A forwarder for each engine in front of a server.
+fn forwarders(server: &Foreign) -> impl Iterator<Item = Process> {
+    let upstream = server.addr;
+    ENGINES
+        .into_iter()
+        .map(move |engine| Process::start(upstream, &["--engine", &engine.to_string()]))
+}
+
+#[test]
+fn iperf3_with_eight_streams_both_ways() {
+    let Some(server) = Foreign::start("iperf3", |port| {
+        vec!["-s".into(), "-p".into(), port.to_string()]
+    }) else {
+        return;
+    };
+    for forwarder in forwarders(&server) {
+        let port = forwarder.addr().port().to_string();
+        for direction in [&[][..], &["-R"][..]] {
+            let args = [
+                "-c",
+                "127.0.0.1",
+                "-p",
+                &port,
+                "-P",
+                "8",
+                "-n",
+                "256M",
+                "-J",
+            ];
+            let report = run("iperf3", &[&args[..], direction].concat());
+            assert!(!report.contains("\"error\""), "{report}");
+        }
+    }
+}
+
+#[test]
+fn h2load_and_curl_with_http2_from_nghttpd() {
+    let files = tempfile::tempdir().unwrap();
+    fs::write(files.path().join("small"), [b's'; 1024]).unwrap();
+    fs::write(files.path().join("large"), vec![b'l'; 1 << 20]).unwrap();
+    let directory = files.path().display().to_string();
+    let Some(server) = Foreign::start("nghttpd", |port| {
+        vec![
+            "--no-tls".into(),
+            "-d".into(),
+            directory.clone(),
+            port.to_string(),
+        ]
+    }) else {
+        return;
+    };
+    for forwarder in forwarders(&server) {
+        let url = |file| format!("http://{}/{file}", forwarder.addr());
+        if installed("h2load") {
+            for (file, requests) in [("small", "5000"), ("large", "200")] {
+                let args = ["-n", requests, "-c", "8", "-m", "10", "-t", "1", &url(file)];
+                let report = run("h2load", &args);
+                assert!(report.contains(&format!("{requests} succeeded, 0 failed, 0 errored")));
+            }
+        }
+        if installed("curl") {
+            let fetched = run("curl", &["-sS", "--http2-prior-knowledge", &url("large")]);
+            assert!(fetched.bytes().all(|byte| byte == b'l') && fetched.len() == 1 << 20);
+        }
+    }
+}
+
+#[test]
+fn redis_and_its_benchmark() {
+    let Some(server) = Foreign::start("redis-server", |port| {
+        [
+            "--port",
+            &port.to_string(),
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ]
+        .map(String::from)
+        .into()
+    }) else {
+        return;
+    };
+    if !installed("redis-cli") || !installed("redis-benchmark") {
+        return;
+    }
+    for forwarder in forwarders(&server) {
+        let port = forwarder.addr().port().to_string();
+        run("redis-cli", &["-p", &port, "set", "key", "value"]);
+        assert_eq!(
+            run("redis-cli", &["-p", &port, "get", "key"]).trim(),
+            "value"
+        );
+        let load = [
+            "-p", &port, "-q", "-n", "5000", "-P", "16", "-d", "2000", "-t", "set,get",
+        ];
+        let report = run("redis-benchmark", &load);
+        assert!(report.contains("GET: "), "{report}");
+    }
+}
