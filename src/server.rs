@@ -4,6 +4,7 @@
 use std::{
     io,
     net::SocketAddr,
+    num::NonZeroUsize,
     os::fd::OwnedFd,
     sync::{Arc, Mutex},
 };
@@ -102,7 +103,7 @@ impl Server {
         let nofile = sys::raise_nofile();
         let max_connections = match config.max_connections {
             Some(given) => given.get(),
-            None => affordable_connections(nofile, max_pipes(&config) * workers)
+            None => affordable_connections(nofile, max_pipes(&config))
                 .ok_or(StartError::Files { limit: nofile })?,
         };
         let metrics = Metrics::new(workers);
@@ -141,7 +142,7 @@ impl Server {
             workers.push(Worker::start(
                 id,
                 &self.config,
-                max_pipes(&self.config),
+                pipe_share(max_pipes(&self.config), self.metrics.workers.len(), id),
                 Arc::clone(metrics),
                 Handle::current(),
                 Arc::clone(&alarm_set),
@@ -198,7 +199,7 @@ impl Server {
             version = env!("CARGO_PKG_VERSION"),
             workers = self.metrics.workers.len(),
             max_connections = self.max_connections,
-            max_pipes = max_pipes(&self.config) * self.metrics.workers.len(),
+            max_pipes = max_pipes(&self.config),
             config = %self.config,
             "started"
         );
@@ -225,11 +226,15 @@ fn workers(config: &Config) -> usize {
         .map_or_else(|| sys::usable_cpus().get().min(4), |workers| workers.get())
 }
 
-/// Pipes that each worker may hold.
+/// Pipes that all workers together may hold.
 fn max_pipes(config: &Config) -> usize {
-    config.relay.max_pipes.map_or(PIPES_PER_WORKER, |pipes| {
-        pipes.get().div_ceil(workers(config))
-    })
+    let by_worker = workers(config) * PIPES_PER_WORKER;
+    config.relay.max_pipes.map_or(by_worker, NonZeroUsize::get)
+}
+
+/// What worker `id` gets of them: an even share, which may be none.
+fn pipe_share(pipes: usize, workers: usize, id: usize) -> usize {
+    pipes / workers + usize::from(id < pipes % workers)
 }
 
 /// Connections that so many open files carry, each two and each pipe two; `None`: not a single one.
@@ -254,6 +259,14 @@ mod tests {
             affordable_connections(20_000, 64),
             Some((20_000 - 64 - 128) / 2)
         );
+    }
+
+    #[test]
+    fn the_workers_shares_add_up_to_the_pipes_allowed() {
+        for (pipes, workers) in [(1, 2), (7, 3), (64, 2), (64, 5)] {
+            let shares = (0..workers).map(|id| pipe_share(pipes, workers, id));
+            assert_eq!(shares.sum::<usize>(), pipes);
+        }
     }
 
     #[test]

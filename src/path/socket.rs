@@ -86,6 +86,19 @@ impl Socket {
         self.eager.set(true);
     }
 
+    /// Ready when the next read is worth a call: for those who must get something to read into.
+    ///
+    /// # Errors
+    /// The runtime is going away.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<Result<(), Errno>> {
+        if !self.eager.get() {
+            ready!(self.fd.poll_read_ready(cx))
+                .map_err(errno)?
+                .retain_ready();
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// Runs `read` on the descriptor when it may have bytes; `Ok(0)` is end of stream.
     ///
     /// # Errors

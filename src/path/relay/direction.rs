@@ -139,29 +139,43 @@ impl<'a> Direction<'a> {
 
     /// Reads once, into what suits the size of the read before.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Errno>> {
-        let from = self.from;
         if self.bulk
             && !self.copy_only
-            && let Some(pipe) = self.pipe()
+            && let Some(count) = ready!(self.poll_fill_pipe(cx))?
         {
-            match ready!(splice::poll_fill(from, pipe, cx)) {
-                Ok(count) => {
-                    self.bulk = count >= BULK || self.pools.engine == Engine::Splice;
-                    return Poll::Ready(Ok(count));
-                }
-                Err(error) if splice::unsupported(error) => {
-                    self.copy_only = true;
-                    self.note_fallback(Fallback::Unsupported);
-                }
-                Err(error) => return Poll::Ready(Err(error)),
-            }
+            return Poll::Ready(Ok(count));
         }
+        self.poll_fill_buffer(cx)
+    }
+
+    /// `Ok(None)`: there is no pipe, or none for this socket, and nothing was read.
+    fn poll_fill_pipe(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<usize>, Errno>> {
+        let from = self.from;
+        ready!(from.poll_readable(cx))?; // pipes are few: none is leased for nothing
+        let Some(pipe) = self.pipe() else {
+            return Poll::Ready(Ok(None));
+        };
+        match ready!(splice::poll_fill(from, pipe, cx)) {
+            Ok(count) => {
+                self.bulk = count >= BULK || self.pools.engine == Engine::Splice;
+                Poll::Ready(Ok(Some(count)))
+            }
+            Err(error) if splice::unsupported(error) => {
+                self.copy_only = true;
+                self.note_fallback(Fallback::Unsupported);
+                Poll::Ready(Ok(None))
+            }
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    fn poll_fill_buffer(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Errno>> {
         let mut buffer = match mem::replace(&mut self.held, Held::Nothing) {
             Held::Buffer(buffer) => buffer,
             Held::Nothing | Held::Pipe(_) => self.pools.buffers.lease(),
         };
         let size = buffer.space().len();
-        let count = ready!(copy::poll_fill(from, &mut buffer, cx))?;
+        let count = ready!(copy::poll_fill(self.from, &mut buffer, cx))?;
         self.held = Held::Buffer(buffer);
         self.bulk = count == size || self.pools.engine == Engine::Splice;
         Poll::Ready(Ok(count))
