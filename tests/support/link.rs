@@ -3,11 +3,12 @@
 use std::{
     io::{self, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
+    time::Duration,
 };
 
 use socket2::SockRef;
 
-use super::PATIENCE;
+use super::{PATIENCE, Pattern};
 
 /// Which way bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +110,25 @@ pub(crate) fn exchange(mut from: &TcpStream, mut to: &TcpStream, message: &[u8])
     assert_eq!(received, message);
 }
 
+/// Writes the stream from its start, `chunk` bytes at once, until nobody takes any more; returns
+/// how many bytes were taken.
+pub(crate) fn send_until_stuck(mut sender: &TcpStream, pattern: &Pattern, chunk: usize) -> usize {
+    sender.set_write_timeout(Some(STUCK)).unwrap();
+    let mut sent = 0;
+    loop {
+        match sender.write(pattern.slice(sent, chunk)) {
+            Ok(count) => sent += count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) => panic!("after {sent} bytes: {error}"),
+        }
+    }
+    sender.set_write_timeout(Some(PATIENCE)).unwrap();
+    sent
+}
+
+/// Whoever takes nothing for so long is stuck. Should it only be slow, the tests hold all the same.
+const STUCK: Duration = Duration::from_millis(400);
+
 /// How a stream ended, as its reader sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
@@ -141,6 +161,6 @@ pub(crate) fn read_out(mut from: impl Read) -> (Vec<u8>, End) {
 /// Ends a connection with a reset.
 pub(crate) fn reset(stream: TcpStream) {
     SockRef::from(&stream)
-        .set_linger(Some(std::time::Duration::ZERO))
+        .set_linger(Some(Duration::ZERO))
         .unwrap();
 }

@@ -25,7 +25,9 @@ pub(crate) use self::{
     echo::Echo,
     forwarder::{Forwarder, Rig, config_for},
     lines::Line,
-    link::{Direction, End, Link, Origin, connect, exchange, patient, read_out, reset},
+    link::{
+        Direction, End, Link, Origin, connect, exchange, patient, read_out, reset, send_until_stuck,
+    },
     pattern::{Pattern, Random},
     process::{BINARY, Process, open_files, skip},
 };
@@ -61,10 +63,7 @@ pub(crate) const ENGINES: [Engine; 3] = [Engine::Copy, Engine::Splice, Engine::A
 
 /// Runs a case for every engine, at the same time; its thread's name says for which it failed.
 pub(crate) fn for_each_engine(case: impl Fn(Engine) + Sync) {
-    all_at_once(
-        ENGINES.map(|engine| (format!("{engine:?}"), engine)),
-        |engine| case(engine),
-    );
+    all_at_once(ENGINES.map(|engine| (format!("{engine:?}"), engine)), case);
 }
 
 /// Runs a case for every engine and for both directions, at the same time.
