@@ -28,7 +28,7 @@ use crate::{
     path::{
         dispatch::Dispatch,
         listener::{Gate, Listener},
-        worker::Worker,
+        worker::{Seed, Worker},
     },
     sys,
 };
@@ -42,7 +42,7 @@ const SPARE_FILES: u64 = 64;
 
 /// A forwarder whose listeners are bound and whose clients wait in the backlog.
 pub struct Server {
-    config: Config,
+    config: Arc<Config>,
     listeners: Vec<Listener>,
     /// The listeners came from another process, or share their port with one.
     has_successor: bool,
@@ -108,7 +108,7 @@ impl Server {
         };
         let metrics = Metrics::new(workers);
         Ok(Self {
-            config,
+            config: Arc::new(config),
             listeners,
             has_successor,
             max_connections,
@@ -137,17 +137,26 @@ impl Server {
     /// The threads can't be made, or a listener fails for good.
     pub async fn run(self, mut stops: mpsc::UnboundedReceiver<Stop>) -> io::Result<()> {
         let alarm_set = Arc::new(Notify::new());
-        let mut workers = Vec::with_capacity(self.metrics.workers.len());
-        for (id, metrics) in self.metrics.workers.iter().enumerate() {
-            workers.push(Worker::start(
-                id,
-                &self.config,
-                pipe_share(max_pipes(&self.config), self.metrics.workers.len(), id),
-                Arc::clone(metrics),
-                Handle::current(),
-                Arc::clone(&alarm_set),
-            )?);
-        }
+        let (ended, mut ends) = mpsc::unbounded_channel();
+        let pipes = max_pipes(&self.config);
+        let count = self.metrics.workers.len();
+        let workers = self
+            .metrics
+            .workers
+            .iter()
+            .enumerate()
+            .map(|(id, metrics)| {
+                Worker::start(Seed {
+                    id,
+                    config: Arc::clone(&self.config),
+                    max_pipes: pipe_share(pipes, count, id),
+                    metrics: Arc::clone(metrics),
+                    resolver: Handle::current(),
+                    alarm_set: Arc::clone(&alarm_set),
+                    ended: ended.clone(),
+                })
+            });
+        let workers = workers.collect::<io::Result<Vec<_>>>()?;
         let gate = Arc::new(Gate {
             permits: Arc::new(Semaphore::new(
                 self.max_connections.min(Semaphore::MAX_PERMITS),
@@ -168,18 +177,13 @@ impl Server {
         let stop = tokio::select! {
             stop = stops.recv() => stop.unwrap_or(Stop::Now),
             Some(ended) = loops.join_next() => return ended.map_err(io::Error::other)?,
+            Some(id) = ends.recv() => return Err(io::Error::other(format!("worker {id} has ended"))),
         };
         let drain = Drain {
             gate,
             loops,
             metrics: self.metrics,
-            upstreams: self
-                .config
-                .forwards
-                .into_iter()
-                .map(|forward| forward.upstream)
-                .collect(),
-            timeout: self.config.timeouts.drain,
+            config: self.config,
             has_successor: self.has_successor,
         };
         drain.run(stop, stops).await;

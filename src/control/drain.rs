@@ -19,7 +19,7 @@ use crate::{
         metrics::{Metrics, Totals},
         record::Reason,
     },
-    config::UpstreamAddr,
+    config::{Config, UpstreamAddr},
     path::{listener::Gate, worker::Command},
 };
 
@@ -56,9 +56,7 @@ pub(crate) struct Drain {
     pub(crate) gate: Arc<Gate>,
     pub(crate) loops: JoinSet<io::Result<()>>,
     pub(crate) metrics: Metrics,
-    pub(crate) upstreams: Vec<UpstreamAddr>,
-    /// `--drain-timeout`.
-    pub(crate) timeout: Duration,
+    pub(crate) config: Arc<Config>,
     /// Another process has the port, or will.
     pub(crate) has_successor: bool,
 }
@@ -91,12 +89,12 @@ impl Drain {
         let connections = self.metrics.totals().active;
         match stop {
             Stop::Drain => {
-                let bound = humantime::format_duration(self.timeout);
-                info!(connections, timeout = %bound, successor = self.has_successor, "draining");
+                let bound = self.config.timeouts.drain;
+                info!(connections, timeout = %humantime::format_duration(bound), successor = self.has_successor, "draining");
                 if self.has_successor {
                     self.stop_accepting().await;
                 }
-                if timeout(self.timeout, self.drained()).await.is_err() {
+                if timeout(bound, self.drained()).await.is_err() {
                     self.cut().await;
                 }
             }
@@ -148,8 +146,8 @@ impl Drain {
     }
 
     async fn upstreams_refuse(&self) -> bool {
-        for upstream in &self.upstreams {
-            if !refuses(upstream).await {
+        for forward in &self.config.forwards {
+            if !refuses(&forward.upstream).await {
                 return false;
             }
         }

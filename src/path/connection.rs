@@ -45,8 +45,8 @@ pub(crate) async fn serve(accepted: Accepted, context: Rc<Context>) {
         permit,
     } = accepted;
     let entry = context.enter(client, opened);
-    let record = ConnectionRecord::open(entry.live(), context.access_log, context.id);
-    let upstream = &context.forwards[forward].upstream;
+    let record = ConnectionRecord::open(entry.live(), context.config.log.access_log, context.id);
+    let upstream = &context.config.forwards[forward].upstream;
     let outcome = forward_to(upstream, socket, &entry.live(), &context).await;
     record.close(outcome);
     drop((entry, permit)); // in this order: whoever waits for the permit finds the entry gone
@@ -93,8 +93,8 @@ async fn connect(
     context: &Context,
 ) -> Result<(Socket, UpstreamPeer), Outcome> {
     let connector = Connector {
-        timeouts: &context.timeouts,
-        options: &context.sockets,
+        timeouts: &context.config.timeouts,
+        options: &context.config.sockets,
         alarms: &context.alarms,
         resolver: &context.resolver,
     };
@@ -110,7 +110,7 @@ async fn connect(
 /// told to both sides as a reset, since neither has seen the end.
 async fn close(client: Socket, upstream: Socket, outcome: Outcome, live: &Live) {
     match (outcome.reason, outcome.by) {
-        (Reason::Fin | Reason::Lifetime, _) => {}
+        (Reason::Fin, _) => {}
         (_, By::Proxy) => {
             client.reset();
             upstream.reset();

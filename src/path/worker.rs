@@ -30,7 +30,7 @@ use crate::{
         metrics::WorkerMetrics,
         record::Reason,
     },
-    config::{AccessLog, Config, Forward, Sched, SocketOptions, Timeouts},
+    config::{Config, Sched},
     sys,
 };
 
@@ -60,57 +60,47 @@ impl Worker {
     ///
     /// # Errors
     /// The thread or its runtime can't be made.
-    pub(crate) fn start(
-        id: usize,
-        config: &Config,
-        max_pipes: usize,
-        metrics: Arc<WorkerMetrics>,
-        resolver: Handle,
-        alarm_set: Arc<Notify>,
-    ) -> io::Result<Self> {
+    pub(crate) fn start(seed: Seed) -> io::Result<Self> {
         let (commands, inbox) = mpsc::unbounded_channel();
-        let seed = Seed {
-            id,
-            forwards: config.forwards.as_slice().into(),
-            timeouts: config.timeouts,
-            sockets: config.sockets.clone(),
-            relay: config.relay,
-            max_pipes,
-            access_log: config.log.access_log,
-            metrics: Arc::clone(&metrics),
-            resolver,
-            alarm_set,
-        };
-        let sched = config.sched;
-        // No time driver: see Command::Tick.
-        let mut runtime = Builder::new_current_thread();
-        runtime.enable_io();
+        let metrics = Arc::clone(&seed.metrics);
         let (started, outcome) = std::sync::mpsc::sync_channel(1);
-        thread::Builder::new()
-            .name(format!("worker-{id}"))
-            .spawn(move || {
-                if sched == Sched::Batch
-                    && let Err(error) = sys::schedule_as_batch()
-                {
-                    warn!(worker = id, %error, "--sched batch is refused here; going on as normal");
+        thread::Builder::new().name(format!("worker-{}", seed.id)).spawn(move || {
+            let _ended = Ended { id: seed.id, ended: seed.ended.clone() };
+            if seed.config.sched == Sched::Batch
+                && let Err(error) = sys::schedule_as_batch()
+            {
+                warn!(worker = seed.id, %error, "--sched batch is refused here; going on as normal");
+            }
+            // No time driver: see Command::Tick.
+            let runtime = Builder::new_current_thread().enable_io().build_local(LocalOptions::default());
+            match runtime {
+                Ok(runtime) => {
+                    drop(started.send(Ok(())));
+                    runtime.block_on(run(Rc::new(seed.grow()), inbox));
                 }
-                let runtime = match runtime.build_local(LocalOptions::default()) {
-                    Ok(runtime) => runtime,
-                    Err(error) => {
-                        drop(started.send(Err(error)));
-                        return;
-                    }
-                };
-                drop(started.send(Ok(())));
-                runtime.block_on(run(Rc::new(seed.grow()), inbox));
-            })?;
+                Err(error) => drop(started.send(Err(error))),
+            }
+        })?;
         outcome.recv().map_err(io::Error::other)??;
         Ok(Self { commands, metrics })
     }
 
-    /// Tells the worker something. A worker never ends before its `Worker` does.
+    /// Tells the worker something.
     pub(crate) fn tell(&self, command: Command) {
+        // A worker that does not hear has ended, and the server with it.
         drop(self.commands.send(command));
+    }
+}
+
+/// Says that a worker's thread has ended: while the server runs, only a bug makes it do so.
+struct Ended {
+    id: usize,
+    ended: mpsc::UnboundedSender<usize>,
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.ended.send(self.id).ok();
     }
 }
 
@@ -127,32 +117,32 @@ async fn run(context: Rc<Context>, mut inbox: mpsc::UnboundedReceiver<Command>) 
 }
 
 /// What crosses into the thread, to become its [`Context`] there.
-struct Seed {
-    id: usize,
-    forwards: Box<[Forward]>,
-    timeouts: Timeouts,
-    sockets: SocketOptions,
-    relay: crate::config::RelayConfig,
-    max_pipes: usize,
-    access_log: AccessLog,
-    metrics: Arc<WorkerMetrics>,
-    resolver: Handle,
-    alarm_set: Arc<Notify>,
+pub(crate) struct Seed {
+    /// Its place among the workers.
+    pub(crate) id: usize,
+    pub(crate) config: Arc<Config>,
+    /// Pipes that it may hold.
+    pub(crate) max_pipes: usize,
+    pub(crate) metrics: Arc<WorkerMetrics>,
+    /// The control runtime, whose threads may wait for a name server.
+    pub(crate) resolver: Handle,
+    /// Wakes the ticker when the first alarm is set.
+    pub(crate) alarm_set: Arc<Notify>,
+    /// Hears of the worker's end.
+    pub(crate) ended: mpsc::UnboundedSender<usize>,
 }
 
 impl Seed {
     fn grow(self) -> Context {
+        let relay = &self.config.relay;
         let pools = Pools {
-            engine: self.relay.engine,
-            buffers: BufferPool::new(self.relay.buffer_size),
-            pipes: PipePool::new(self.max_pipes, self.relay.pipe_size),
+            engine: relay.engine,
+            buffers: BufferPool::new(relay.buffer_size),
+            pipes: PipePool::new(self.max_pipes, relay.pipe_size),
         };
         Context {
             id: self.id,
-            forwards: self.forwards,
-            timeouts: self.timeouts,
-            sockets: self.sockets,
-            access_log: self.access_log,
+            config: self.config,
             pools,
             table: LiveTable::default(),
             alarms: Alarms::new(Arc::clone(&self.metrics), self.alarm_set),
@@ -165,10 +155,7 @@ impl Seed {
 /// What the connections of a worker share.
 pub(crate) struct Context {
     pub(crate) id: usize,
-    pub(crate) forwards: Box<[Forward]>,
-    pub(crate) timeouts: Timeouts,
-    pub(crate) sockets: SocketOptions,
-    pub(crate) access_log: AccessLog,
+    pub(crate) config: Arc<Config>,
     pub(crate) pools: Pools,
     pub(crate) alarms: Alarms,
     pub(crate) resolver: Handle,
@@ -179,9 +166,12 @@ pub(crate) struct Context {
 impl Context {
     /// Enters a connection in the worker's table.
     pub(crate) fn enter(&self, client: ClientPeer, opened: Instant) -> Entry<'_> {
-        let live = self
-            .table
-            .enter(client, opened, &self.timeouts, Arc::clone(&self.metrics));
+        let live = self.table.enter(
+            client,
+            opened,
+            &self.config.timeouts,
+            Arc::clone(&self.metrics),
+        );
         Entry {
             live,
             context: self,
@@ -191,7 +181,7 @@ impl Context {
     fn tick(&self, now: Instant, sweep: bool) {
         self.alarms.ring(now);
         if sweep {
-            self.table.sweep(now, &self.timeouts);
+            self.table.sweep(now, &self.config.timeouts);
             self.pools.buffers.trim();
             self.pools.pipes.trim();
             self.metrics
