@@ -49,7 +49,7 @@ pub struct ServeArgs {
 /// Flags of `overhead`.
 #[derive(Args, Debug)]
 pub struct OverheadArgs {
-    /// How long to measure, after a warm-up of a tenth of it (at most 2 s)
+    /// How long to measure, as 20s or 2m, after a warm-up of a tenth of it (at most 2 s)
     #[arg(long, value_name = "DUR", default_value = "20s", value_parser = duration)]
     pub duration: Duration,
 

@@ -3,9 +3,10 @@
 
 use std::fs;
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Parser as _;
 use loadtest::cli::{Cli, Command, OverheadArgs};
 use loadtest::report::table::Table;
@@ -28,15 +29,28 @@ fn main() -> ExitCode {
 }
 
 fn measure_overhead(args: &OverheadArgs) -> anyhow::Result<ExitCode> {
+    if let Some(path) = &args.json {
+        has_folder(path)?; // a wrong path shows before the run, not after it
+    }
     let report = overhead::run(args)?;
     io::stdout()
         .lock()
         .write_all(Table(&report).to_string().as_bytes())?;
     if let Some(path) = &args.json {
-        let json = serde_json::to_string_pretty(&report)?;
-        fs::write(path, json + "\n").with_context(|| format!("cannot write {}", path.display()))?;
+        let text = serde_json::to_string_pretty(&report)? + "\n";
+        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(overhead::verdict(&report))
+}
+
+fn has_folder(path: &Path) -> anyhow::Result<()> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    if folder.is_some_and(|folder| !folder.is_dir()) {
+        bail!("cannot write {}: no such folder", path.display());
+    }
+    Ok(())
 }
 
 #[expect(

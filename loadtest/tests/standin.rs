@@ -38,6 +38,18 @@ async fn plain_client(standin: &StandIn) -> QuerierClient {
     QuerierClient::connect(config).await.unwrap()
 }
 
+/// A download that has begun and does not end by itself.
+async fn endless_download(standin: &StandIn) -> tonic::Streaming<Chunk> {
+    let mut streams = StreamClient::new(client(standin).await.channel());
+    let endless = DownloadRequest {
+        count: u32::MAX,
+        size: 1_000,
+    };
+    let mut chunks = streams.download(endless).await.unwrap().into_inner();
+    chunks.message().await.unwrap().unwrap();
+    chunks
+}
+
 /// Waits until `condition` holds.
 ///
 /// # Panics
@@ -224,13 +236,7 @@ async fn a_download_is_what_it_should_be() {
 #[tokio::test]
 async fn a_cancelled_stream_ends_at_the_server() {
     let standin = StandIn::start(StandInConfig::default()).unwrap();
-    let mut streams = StreamClient::new(client(&standin).await.channel());
-    let endless = DownloadRequest {
-        count: u32::MAX,
-        size: 1_000,
-    };
-    let mut chunks = streams.download(endless).await.unwrap().into_inner();
-    chunks.message().await.unwrap().unwrap();
+    let chunks = endless_download(&standin).await;
     assert_eq!(standin.open_streams(), 1);
     drop(chunks);
     eventually(|| standin.open_streams() == 0).await;
@@ -359,13 +365,7 @@ async fn a_stop_lets_the_answer_in_flight_finish() {
 #[tokio::test]
 async fn a_dropped_standin_cuts_its_calls() {
     let standin = StandIn::start(StandInConfig::default()).unwrap();
-    let mut streams = StreamClient::new(client(&standin).await.channel());
-    let endless = DownloadRequest {
-        count: u32::MAX,
-        size: 1_000,
-    };
-    let mut chunks = streams.download(endless).await.unwrap().into_inner();
-    chunks.message().await.unwrap().unwrap();
+    let mut chunks = endless_download(&standin).await;
     drop(standin);
     while let Ok(chunk) = chunks.message().await {
         assert!(chunk.is_some(), "the stream ended as if it were whole");

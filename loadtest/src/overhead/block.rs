@@ -33,15 +33,15 @@ pub(super) struct Sample {
 /// How a call ended.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// With the expected answer.
-    Good {
+    /// With an answer.
+    Answered {
         /// From the call to the whole answer, decompressed.
         latency: Duration,
         /// Size of the answer.
         bytes: usize,
+        /// Where it is not the expected one.
+        mismatch: Option<Mismatch>,
     },
-    /// With another answer.
-    Different(Mismatch),
     /// With this status.
     Failed(tonic::Status),
 }
@@ -97,16 +97,13 @@ impl Plan {
         let started = Instant::now();
         let answer = client.call(call).await;
         let latency = started.elapsed();
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(status) => return Outcome::Failed(status),
-        };
-        match self.expected.difference(place, &answer) {
-            Some(mismatch) => Outcome::Different(mismatch),
-            None => Outcome::Good {
+        match answer {
+            Ok(answer) => Outcome::Answered {
                 latency,
                 bytes: answer.len(),
+                mismatch: self.expected.difference(place, &answer),
             },
+            Err(status) => Outcome::Failed(status),
         }
     }
 }

@@ -154,6 +154,16 @@ impl Mix {
         mix
     }
 
+    /// Just these calls.
+    pub(super) fn of(calls: Vec<MixedCall>) -> Self {
+        Self(calls)
+    }
+
+    /// All calls, to be taken apart.
+    pub(super) fn into_calls(self) -> Vec<MixedCall> {
+        self.0
+    }
+
     /// All calls.
     pub(super) fn calls(&self) -> &[MixedCall] {
         &self.0

@@ -7,6 +7,7 @@
 mod block;
 mod compare;
 mod mix;
+mod rounds;
 mod schedule;
 mod tally;
 mod targets;
@@ -22,8 +23,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use self::block::Plan;
 use self::compare::Expected;
 use self::mix::{Kind, Mix};
-use self::schedule::{Arm, Schedule};
-use self::tally::Tally;
+use self::rounds::Rounds;
+use self::schedule::Arm;
 use self::targets::Targets;
 use crate::cli::OverheadArgs;
 use crate::client::{ClientConfig, QuerierClient};
@@ -35,13 +36,14 @@ use crate::report::{Environment, ProxyReport, Report, SCHEMA_VERSION, Settings};
 /// # Errors
 /// When something cannot be started or connected to, or the backend itself fails.
 pub fn run(args: &OverheadArgs) -> anyhow::Result<Report> {
-    let targets = Targets::new(args)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     let result = runtime.block_on(async {
+        // Before any child, so that no signal ends this process without them.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let targets = Targets::new(args)?;
         tokio::select! {
             result = Box::pin(measure(args, targets)) => result,
             _ = terminate.recv() => bail!("ended by SIGTERM"),
@@ -68,33 +70,34 @@ async fn measure(args: &OverheadArgs, mut targets: Targets) -> anyhow::Result<Re
             .context("through the proxy")?,
         connect(args, &targets.direct).await?,
     ];
-    let plan = plan(args, &targets, &clients[Arm::Direct.place()]).await?;
-    let mut run = Run {
-        schedule: Schedule::new(&plan.mix, args.seed),
-        clients: &clients,
-        plan: &plan,
-        tally: Tally::new(),
-        rounds: 0,
-        hopeless: 0,
-    };
+    let (plan, left_out) = plan(args, &targets, &clients[Arm::Direct.place()][0]).await?;
+    let mut rounds = Rounds::new(&plan, &clients, args.seed);
     // Enough for windows, congestion control and caches to settle.
     let warm_up = (args.duration / 10).clamp(Duration::from_millis(200), Duration::from_secs(2));
-    run.for_time(warm_up, true, &mut targets, &ProgressBar::hidden())
+    rounds
+        .run_for(warm_up, true, &mut targets, &ProgressBar::hidden())
         .await?;
 
     let started_at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let (before, started) = (usage(&targets)?, Instant::now());
-    let warmed = run.tally.requests(Arm::Through);
+    let warmed = rounds.tally().requests(Arm::Through);
     let bar = progress(args.duration);
-    run.for_time(args.duration, false, &mut targets, &bar)
+    rounds
+        .run_for(args.duration, false, &mut targets, &bar)
         .await?;
     bar.finish_and_clear();
     let (after, measured) = (usage(&targets)?, started.elapsed());
 
-    let requests = run.tally.requests(Arm::Through) - warmed;
-    let warnings = warnings(args, &run, &targets);
-    let rounds = run.rounds;
-    let (kinds, totals, failures) = run.tally.report();
+    let requests = rounds.tally().requests(Arm::Through) - warmed;
+    let warnings = [warnings(args, &plan, &rounds, &targets), left_out].concat();
+    let measured_rounds = rounds.measured();
+    // The stand-in has no excuse: its answers follow from the seed.
+    let excused = if targets.has_standin() {
+        Vec::new()
+    } else {
+        rounds.tally().unsteady()
+    };
+    let (kinds, totals, failures) = rounds.into_tally().report(&excused);
     let proxy = targets
         .proxy
         .as_ref()
@@ -116,7 +119,7 @@ async fn measure(args: &OverheadArgs, mut targets: Targets) -> anyhow::Result<Re
         environment: Environment::read(),
         settings: settings(args, &targets),
         measured_s: measured.as_secs_f64(),
-        rounds,
+        rounds: measured_rounds,
         kinds,
         totals,
         proxy,
@@ -138,96 +141,44 @@ async fn connect(args: &OverheadArgs, addr: &str) -> anyhow::Result<Vec<QuerierC
     Ok(clients)
 }
 
-/// Fixes the calls, and learns their answers from the backend itself.
+/// Fixes the calls, and learns their answers from the backend itself. Calls that a given backend
+/// cannot answer are left out; the second value says which.
 async fn plan(
     args: &OverheadArgs,
     targets: &Targets,
-    direct: &[QuerierClient],
-) -> anyhow::Result<Plan> {
+    direct: &QuerierClient,
+) -> anyhow::Result<(Plan, Vec<String>)> {
     let mix = match targets.has_standin() {
         true => Mix::for_standin(args.seed),
         false => {
             let now = SystemTime::now()
                 .duration_since(SystemTime::UNIX_EPOCH)?
                 .as_secs();
-            Mix::discover(&direct[0], &args.trace_ids, u32::try_from(now)?).await?
+            Mix::discover(direct, &args.trace_ids, u32::try_from(now)?).await?
         }
     };
-    let expected = Expected::new(mix.calls().len());
-    for (place, call) in mix.calls().iter().enumerate() {
-        let answer = direct[0].call(&call.call).await;
-        let answer = answer.with_context(|| format!("the backend itself fails: {call}"))?;
-        expected.learn(place, answer);
-    }
-    Ok(Plan {
-        mix: Arc::new(mix),
-        expected: Arc::new(expected),
-        streams: args.streams,
-    })
-}
-
-/// A run under way.
-struct Run<'a> {
-    schedule: Schedule<'a>,
-    /// Those of each arm.
-    clients: &'a [Vec<QuerierClient>; 3],
-    plan: &'a Plan,
-    tally: Tally,
-    /// Rounds measured to their end.
-    rounds: u64,
-    /// Rounds in a row in which an arm had no answer at all.
-    hopeless: u32,
-}
-
-impl Run<'_> {
-    async fn for_time(
-        &mut self,
-        time: Duration,
-        warming: bool,
-        targets: &mut Targets,
-        bar: &ProgressBar,
-    ) -> anyhow::Result<()> {
-        const HOPELESS: u32 = 3;
-        let started = Instant::now();
-        let end = started + time;
-        while Instant::now() < end && self.hopeless < HOPELESS {
-            self.round(warming, end).await?;
-            targets.check()?;
-            bar.set_position(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
-            let totals = self.tally.totals();
-            bar.set_message(format!(
-                "{} calls, {} errors",
-                totals.requests, totals.errors
-            ));
-        }
-        Ok(())
-    }
-
-    /// Makes one round. When the time ends within it, its calls count and its medians do not.
-    async fn round(&mut self, warming: bool, end: Instant) -> anyhow::Result<()> {
-        let Some(round) = self.schedule.next() else {
-            return Ok(());
-        };
-        let mut answered = true;
-        let mut whole = true;
-        for arm in round.order {
-            let clients = &self.clients[arm.place()];
-            let mut none_answered = true;
-            for calls in &round.parts {
-                let samples = self.plan.run_block(clients, calls, end).await?;
-                whole &= samples.len() == calls.len();
-                none_answered &= samples.iter().all(|sample| sample.outcome.is_failure());
-                self.tally.record(&self.plan.mix, arm, &samples, warming);
+    let (mut calls, mut answers, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
+    for call in mix.into_calls() {
+        match direct.call(&call.call).await {
+            Ok(answer) => {
+                calls.push(call);
+                answers.push(answer);
             }
-            answered &= !none_answered;
+            Err(status) if targets.has_standin() || calls.is_empty() => {
+                return Err(status).with_context(|| format!("the backend itself fails: {call}"));
+            }
+            Err(status) => left_out.push(format!(
+                "{call} is left out, for the backend itself fails: {}",
+                status.message()
+            )),
         }
-        if whole {
-            self.hopeless = if answered { 0 } else { self.hopeless + 1 };
-        }
-        self.tally.end_round(whole && !warming);
-        self.rounds += u64::from(whole && !warming);
-        Ok(())
     }
+    let plan = Plan {
+        mix: Arc::new(Mix::of(calls)),
+        expected: Arc::new(Expected::new(answers)),
+        streams: args.streams,
+    };
+    Ok((plan, left_out))
 }
 
 fn usage(targets: &Targets) -> anyhow::Result<Option<Usage>> {
@@ -263,7 +214,12 @@ fn settings(args: &OverheadArgs, targets: &Targets) -> Settings {
     }
 }
 
-fn warnings(args: &OverheadArgs, run: &Run<'_>, targets: &Targets) -> Vec<String> {
+fn warnings(
+    args: &OverheadArgs,
+    plan: &Plan,
+    rounds: &Rounds<'_>,
+    targets: &Targets,
+) -> Vec<String> {
     const FEW_ROUNDS: u64 = 50;
     let mut warnings = Vec::new();
     if cfg!(debug_assertions) {
@@ -273,22 +229,27 @@ fn warnings(args: &OverheadArgs, run: &Run<'_>, targets: &Targets) -> Vec<String
                 .to_owned(),
         );
     }
-    if run.hopeless > 0 {
+    if rounds.is_hopeless() {
         warnings.push("a target stopped answering, so the run was cut short".to_owned());
-    } else if run.rounds < FEW_ROUNDS {
+    } else if rounds.measured() < FEW_ROUNDS {
         warnings.push(format!(
             "only {} rounds: intervals are wide or missing; raise --duration (now {})",
-            run.rounds,
+            rounds.measured(),
             humantime::format_duration(args.duration)
         ));
     }
-    for kind in run.tally.unsteady() {
+    let unsteady = if targets.has_standin() {
+        Vec::new()
+    } else {
+        rounds.tally().unsteady()
+    };
+    for kind in unsteady {
         warnings.push(format!(
-            "{kind}: two direct reads differ, so the backend's own answers change; differences \
-             through the proxy prove nothing here"
+            "{kind}: two direct reads differ, so the backend's own answers change; a difference \
+             through the proxy proves nothing here and counts as no error"
         ));
     }
-    if !targets.has_standin() && !run.plan.mix.has(Kind::LargeTrace) {
+    if !targets.has_standin() && !plan.mix.has(Kind::LargeTrace) {
         warnings.push("no trace above 256 KiB was found; name one with --trace-id HEX".to_owned());
     }
     warnings

@@ -11,8 +11,7 @@ use crate::stats::{Latencies, median, median_interval};
 pub(super) struct Tally {
     /// One for each of [`Kind::ALL`].
     kinds: Vec<KindTally>,
-    totals: Totals,
-    failures: Vec<Failure>,
+    compared_bytes: u64,
 }
 
 #[derive(Debug, Default)]
@@ -23,13 +22,19 @@ struct KindTally {
     /// good answer.
     added: Vec<f64>,
     noise: Vec<f64>,
+    /// The first calls that went wrong: `true` with those that had no answer, `false` with those
+    /// that had another.
+    failures: Vec<(bool, Failure)>,
 }
+
+/// Calls kept in full, of each kind and each way to go wrong.
+const MOST_FAILURES: usize = 3;
 
 #[derive(Debug, Default)]
 struct ArmTally {
     latencies: Latencies,
     requests: u64,
-    errors: u64,
+    failed: u64,
     different: u64,
     /// Latencies of this round, nanoseconds.
     round: Vec<f64>,
@@ -40,45 +45,50 @@ impl Tally {
     pub(super) fn new() -> Self {
         Self {
             kinds: Kind::ALL.iter().map(|_| KindTally::default()).collect(),
-            totals: Totals::default(),
-            failures: Vec::new(),
+            compared_bytes: 0,
         }
     }
 
     /// Counts what `arm` did in this round. Where `warming`, errors count and latencies do not.
     pub(super) fn record(&mut self, mix: &Mix, arm: Arm, samples: &[Sample], warming: bool) {
-        const MOST_FAILURES: usize = 10;
         for Sample { call, outcome } in samples {
             let call = &mix.calls()[*call];
-            let tally = &mut self.kinds[call.kind as usize].arms[arm.place()];
+            let kind = &mut self.kinds[call.kind as usize];
+            let tally = &mut kind.arms[arm.place()];
             tally.requests += 1;
-            self.totals.requests += 1;
             let what = match outcome {
-                Outcome::Good { latency, bytes } => {
-                    self.totals.compared_bytes += *bytes as u64;
+                Outcome::Answered {
+                    latency,
+                    bytes,
+                    mismatch,
+                } => {
+                    self.compared_bytes += *bytes as u64;
                     if !warming {
                         let nanoseconds = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
                         tally.latencies.record(nanoseconds);
                         tally.round.push(nanoseconds as f64);
                     }
-                    continue;
-                }
-                Outcome::Different(mismatch) => {
+                    let Some(mismatch) = mismatch else { continue };
                     tally.different += 1;
-                    self.totals.different += 1;
-                    self.totals.compared_bytes += mismatch.received as u64;
                     mismatch.to_string()
                 }
-                Outcome::Failed(status) => format!("{}: {}", status.code(), status.message()),
+                Outcome::Failed(status) => {
+                    tally.failed += 1;
+                    format!("{:?}: {}", status.code(), status.message())
+                }
             };
-            tally.errors += 1;
-            self.totals.errors += 1;
-            if self.failures.len() < MOST_FAILURES {
-                self.failures.push(Failure {
+            let is_failure = outcome.is_failure();
+            let kept = kind
+                .failures
+                .iter()
+                .filter(|(failure, _)| *failure == is_failure);
+            if kept.count() < MOST_FAILURES {
+                let failure = Failure {
                     call: call.to_string(),
                     target: arm.name().to_owned(),
                     what,
-                });
+                };
+                kind.failures.push((is_failure, failure));
             }
         }
     }
@@ -106,9 +116,12 @@ impl Tally {
             .sum()
     }
 
-    /// Sums over all kinds and arms.
-    pub(super) fn totals(&self) -> &Totals {
-        &self.totals
+    /// Calls made so far, and how many of them failed or had another answer.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        let arms = self.kinds.iter().flat_map(|kind| &kind.arms);
+        arms.fold((0, 0), |(requests, wrong), arm| {
+            (requests + arm.requests, wrong + arm.failed + arm.different)
+        })
     }
 
     /// Kinds whose answers differ between two direct connections: the backend itself changes them.
@@ -120,12 +133,32 @@ impl Tally {
         Kind::ALL.iter().filter(differs).copied().collect()
     }
 
-    /// The rows of the kinds that were called, the sums, and the first failures.
-    pub(super) fn report(self) -> (Vec<KindReport>, Totals, Vec<Failure>) {
-        let kinds = Kind::ALL.iter().zip(self.kinds);
-        let called = kinds.filter(|(_, tally)| tally.arms.iter().any(|arm| arm.requests > 0));
-        let rows = called.map(|(kind, tally)| tally.report(*kind)).collect();
-        (rows, self.totals, self.failures)
+    /// The rows of the kinds that were called, the sums, and the first failures. Another answer is
+    /// an error, except for the kinds that are `excused`.
+    pub(super) fn report(self, excused: &[Kind]) -> (Vec<KindReport>, Totals, Vec<Failure>) {
+        let (mut rows, mut failures) = (Vec::new(), Vec::new());
+        let mut totals = Totals {
+            compared_bytes: self.compared_bytes,
+            ..Totals::default()
+        };
+        for (kind, mut tally) in Kind::ALL.into_iter().zip(self.kinds) {
+            let is_excused = excused.contains(&kind);
+            let kept = std::mem::take(&mut tally.failures).into_iter();
+            failures.extend(
+                kept.filter(|(is_failure, _)| *is_failure || !is_excused)
+                    .map(|(_, failure)| failure),
+            );
+            let row = tally.report(kind, is_excused);
+            for target in row.targets() {
+                totals.requests += target.requests;
+                totals.errors += target.errors;
+                totals.different += target.different;
+            }
+            if row.targets().iter().any(|target| target.requests > 0) {
+                rows.push(row);
+            }
+        }
+        (rows, totals, failures)
     }
 }
 
@@ -136,8 +169,8 @@ impl Default for Tally {
 }
 
 impl KindTally {
-    fn report(mut self, kind: Kind) -> KindReport {
-        let [direct, through, null] = self.arms.map(|arm| arm.report());
+    fn report(mut self, kind: Kind, is_excused: bool) -> KindReport {
+        let [direct, through, null] = self.arms.map(|arm| arm.report(is_excused));
         KindReport {
             kind: kind.to_string(),
             direct,
@@ -150,10 +183,11 @@ impl KindTally {
 }
 
 impl ArmTally {
-    fn report(&self) -> TargetReport {
+    fn report(&self, is_excused: bool) -> TargetReport {
         TargetReport {
             requests: self.requests,
-            errors: self.errors,
+            errors: self.failed + if is_excused { 0 } else { self.different },
+            different: self.different,
             p50_ns: self.latencies.percentile(50.0),
             p90_ns: self.latencies.percentile(90.0),
             p99_ns: self.latencies.percentile(99.0),
@@ -182,7 +216,11 @@ mod tests {
 
     fn good(call: usize, microseconds: u64) -> Sample {
         let latency = Duration::from_micros(microseconds);
-        let outcome = Outcome::Good { latency, bytes: 10 };
+        let outcome = Outcome::Answered {
+            latency,
+            bytes: 10,
+            mismatch: None,
+        };
         Sample { call, outcome }
     }
 
@@ -209,7 +247,7 @@ mod tests {
             tally.end_round(true);
         }
         assert_eq!(tally.requests(Arm::Through), 20);
-        let (rows, totals, failures) = tally.report();
+        let (rows, totals, failures) = tally.report(&[]);
         assert_eq!((rows.len(), totals.requests, failures.len()), (1, 50, 0));
         let added = rows[0].added.as_ref().unwrap();
         assert_eq!(
@@ -234,34 +272,49 @@ mod tests {
         assert!(tally.kinds.iter().all(|kind| kind.added.is_empty()));
     }
 
-    #[test]
-    fn failures_and_differences_are_errors_even_while_warming() {
-        let mix = Mix::for_standin(1);
+    fn different(call: usize) -> Sample {
         let mismatch = Mismatch {
             offset: 7,
             expected: 9,
             received: 9,
         };
-        let samples = [
-            Sample {
-                call: 0,
-                outcome: Outcome::Different(mismatch),
-            },
-            Sample {
-                call: 1,
-                outcome: Outcome::Failed(tonic::Status::unavailable("refused")),
-            },
-        ];
-        let mut tally = Tally::new();
-        tally.record(&mix, Arm::Through, &samples, true);
-        assert_eq!(tally.unsteady(), []);
-        tally.record(&mix, Arm::Null, &samples[..1], true);
-        assert_eq!(tally.unsteady(), [mix.calls()[0].kind]);
+        let outcome = Outcome::Answered {
+            latency: Duration::ZERO,
+            bytes: 9,
+            mismatch: Some(mismatch),
+        };
+        Sample { call, outcome }
+    }
 
-        let (_, totals, failures) = tally.report();
-        assert_eq!((totals.errors, totals.different), (3, 2));
+    fn failed(call: usize) -> Sample {
+        let outcome = Outcome::Failed(tonic::Status::unavailable("refused"));
+        Sample { call, outcome }
+    }
+
+    #[test]
+    fn failures_and_differences_are_errors_even_while_warming() {
+        let mix = Mix::for_standin(1);
+        let mut tally = Tally::new();
+        tally.record(&mix, Arm::Through, &[different(0), failed(1)], true);
+        assert_eq!((tally.counts(), tally.unsteady().len()), ((2, 2), 0));
+
+        let (_, totals, failures) = tally.report(&[]);
+        assert_eq!((totals.errors, totals.different), (2, 1));
         assert_eq!(failures[0].call, mix.calls()[0].to_string());
         assert!(failures[0].what.contains("byte 7"), "{}", failures[0].what);
         assert!(failures[1].what.contains("refused"), "{}", failures[1].what);
+    }
+
+    #[test]
+    fn a_kind_that_changes_by_itself_can_be_excused() {
+        let mix = Mix::for_standin(1);
+        let mut tally = Tally::new();
+        tally.record(&mix, Arm::Through, &[different(0), failed(0)], false);
+        tally.record(&mix, Arm::Null, &[different(0)], false);
+        let unsteady = tally.unsteady();
+        assert_eq!(unsteady, [mix.calls()[0].kind]);
+        let (_, totals, failures) = tally.report(&unsteady);
+        assert_eq!((totals.errors, totals.different), (1, 2));
+        assert_eq!(failures.len(), 1);
     }
 }

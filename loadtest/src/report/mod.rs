@@ -34,7 +34,7 @@ pub struct Report {
     pub totals: Totals,
     /// The proxy, when this run started it.
     pub proxy: Option<ProxyReport>,
-    /// The first failures in full; [`Totals::errors`] counts all.
+    /// The first errors of each kind in full; [`Totals::errors`] counts all.
     pub failures: Vec<Failure>,
     /// What to know before trusting the figures.
     pub warnings: Vec<String>,
@@ -105,11 +105,14 @@ impl KindReport {
 /// The calls of one kind to one target.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TargetReport {
-    /// Calls made.
+    /// Calls made, those of the warm-up included.
     pub requests: u64,
     /// Calls that failed, or whose answer was not the expected one.
     pub errors: u64,
-    /// Percentiles of the latency of the good ones.
+    /// Calls with another answer than the expected one. They are no errors where the backend's
+    /// own answers change; a warning says so.
+    pub different: u64,
+    /// Percentiles of the latency of the answered ones, warm-up excluded.
     pub p50_ns: Option<u64>,
     /// See [`TargetReport::p50_ns`].
     pub p90_ns: Option<u64>,
@@ -117,7 +120,7 @@ pub struct TargetReport {
     pub p99_ns: Option<u64>,
     /// See [`TargetReport::p50_ns`].
     pub p999_ns: Option<u64>,
-    /// The slowest good one.
+    /// The slowest answered one.
     pub max_ns: Option<u64>,
 }
 
@@ -137,13 +140,13 @@ pub struct Difference {
 /// Sums over all kinds and targets.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Totals {
-    /// Calls made.
+    /// Calls made, those of the warm-up included.
     pub requests: u64,
     /// Calls that failed, or whose answer was not the expected one.
     pub errors: u64,
-    /// Those among them that were answered, but differently.
+    /// Calls with another answer than the expected one; see [`TargetReport::different`].
     pub different: u64,
-    /// Answers compared byte for byte, all bytes of them.
+    /// Size of the answers, all of which were compared byte for byte.
     pub compared_bytes: u64,
 }
 

@@ -209,6 +209,7 @@ mod tests {
         TargetReport {
             requests: 1_464,
             errors: 0,
+            different: 0,
             p50_ns: Some(p50_ns),
             p90_ns: Some(p50_ns * 2),
             p99_ns: Some(p50_ns * 3),

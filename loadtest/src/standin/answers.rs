@@ -3,7 +3,8 @@
 use prost::Message;
 use tonic::Status;
 
-use super::traces::{EPOCH_NS, ROUTES, SERVICES, TraceId, text};
+use super::trace_id::TraceId;
+use super::traces::{EPOCH_NS, ROUTES, SERVICES, text};
 use crate::proto::tempopb as pb;
 use crate::seed::Seeded;
 

@@ -3,6 +3,7 @@
 mod answers;
 mod services;
 mod streams;
+mod trace_id;
 mod traces;
 
 use std::io;
@@ -18,7 +19,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
 pub use self::streams::chunk_data;
-pub use self::traces::{InvalidTraceId, LARGEST_ANSWER, SMALLEST_ANSWER, TraceId};
+pub use self::trace_id::{InvalidTraceId, LARGEST_ANSWER, SMALLEST_ANSWER, TraceId};
 use crate::proto::grpc::health::v1::health_server::HealthServer;
 use crate::proto::portamento::test::v1::stream_server::StreamServer;
 use crate::proto::tempopb::metrics_server::MetricsServer;

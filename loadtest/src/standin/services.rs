@@ -7,7 +7,8 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::State;
 use super::answers::Answers;
-use super::traces::{TraceId, Traces};
+use super::trace_id::TraceId;
+use super::traces::Traces;
 use crate::proto::grpc::health::v1::health_check_response::ServingStatus;
 use crate::proto::grpc::health::v1::{self as health, health_server};
 use crate::proto::tempopb as pb;
