@@ -25,7 +25,7 @@ const START_LIMIT: Duration = Duration::from_secs(10);
 pub(crate) struct Guard {
     name: String,
     child: Child,
-    stderr: Tail,
+    stderr: Option<Tail>,
 }
 
 impl Guard {
@@ -39,15 +39,14 @@ impl Guard {
             .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start {name} ({})", shown(command)))?;
-        let stderr = Tail::default();
-        if let Some(pipe) = child.stderr.take() {
-            stderr.follow(pipe)?;
-        }
-        Ok(Self {
+        let stderr = child.stderr.take().map(Tail::follow).transpose();
+        let mut guard = Self {
             name: name.to_owned(),
             child,
-            stderr,
-        })
+            stderr: None,
+        };
+        guard.stderr = stderr?; // an error ends the child
+        Ok(guard)
     }
 
     /// Its process ID.
@@ -63,7 +62,12 @@ impl Guard {
         let Some(status) = self.child.try_wait()? else {
             return Ok(());
         };
-        bail!("{} ended ({status}){}", self.name, self.stderr.last_words());
+        let words = self
+            .stderr
+            .as_ref()
+            .map(Tail::last_words)
+            .unwrap_or_default();
+        bail!("{} ended ({status}){words}", self.name);
     }
 }
 
@@ -80,29 +84,43 @@ impl Drop for Guard {
 }
 
 /// The last lines of a child's stderr, read as they come so that the child never blocks.
-#[derive(Clone, Debug, Default)]
-struct Tail(Arc<Mutex<VecDeque<String>>>);
+#[derive(Debug)]
+struct Tail {
+    lines: Arc<Mutex<VecDeque<String>>>,
+    /// Disconnected when the reader has come to the end.
+    end: mpsc::Receiver<()>,
+}
 
 impl Tail {
-    fn follow(&self, pipe: impl Read + Send + 'static) -> io::Result<()> {
+    fn follow(pipe: impl Read + Send + 'static) -> io::Result<Self> {
         const KEPT: usize = 20; // lines
-        let lines = Arc::clone(&self.0);
+        let lines = Arc::new(Mutex::new(VecDeque::new()));
+        let (reading, end) = mpsc::channel::<()>();
+        let read = Arc::clone(&lines);
         thread::Builder::new()
             .name("stderr".to_owned())
             .spawn(move || {
                 for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
-                    let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut lines = read.lock().unwrap_or_else(PoisonError::into_inner);
                     if lines.len() == KEPT {
                         lines.pop_front();
                     }
                     lines.push_back(String::from_utf8_lossy(&line).into_owned());
                 }
+                drop(reading);
             })?;
-        Ok(())
+        Ok(Self { lines, end })
     }
 
+    /// What an ended child wrote last. Its grandchildren may hold the pipe open for longer, and
+    /// are not waited for beyond a second.
     fn last_words(&self) -> String {
-        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.end.recv_timeout(Duration::from_secs(1)).ok(); // an error either way, at the latest then
+        self.so_far()
+    }
+
+    fn so_far(&self) -> String {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         match lines.is_empty() {
             true => ", without a word on stderr".to_owned(),
             false => lines
@@ -186,7 +204,7 @@ fn wait_until_it_accepts(guard: &mut Guard, addr: SocketAddr) -> anyhow::Result<
             return guard.check(); // somebody else's listener would accept as well
         }
         if started.elapsed() > START_LIMIT {
-            let words = guard.stderr.last_words();
+            let words = guard.stderr.as_ref().map(Tail::so_far).unwrap_or_default();
             bail!(
                 "{} does not accept connections on {addr}{words}",
                 guard.name
