@@ -31,6 +31,8 @@ pub(crate) struct Live {
     pub(crate) connect_time: Cell<Option<Duration>>,
     /// At least one direction has ended.
     pub(crate) half_closed: Cell<bool>,
+    /// Bytes wait for a side that takes none.
+    pub(crate) stalled: Cell<bool>,
     /// The counters of its worker.
     pub(crate) metrics: Arc<WorkerMetrics>,
     /// Bytes that have left, by way and path.
@@ -45,7 +47,9 @@ pub(crate) struct Live {
     swept_half_closed: Cell<bool>,
     /// Set by the sweep or a drain: the task is to end.
     cut: Cell<Option<Reason>>,
-    /// Wakes the task to see it.
+    /// Set by the sweep: the task is to look after a stall.
+    nudged: Cell<bool>,
+    /// Wakes the task to see either.
     waker: RefCell<Option<Waker>>,
     /// Where it stands in its table.
     index: Cell<usize>,
@@ -127,10 +131,24 @@ impl Live {
         Poll::Pending
     }
 
+    /// Whether the sweep found the connection stalled since this was last asked.
+    pub(crate) fn take_nudge(&self) -> bool {
+        self.nudged.take()
+    }
+
     fn cut(&self, reason: Reason) {
         if self.cut.get().is_none() {
             self.cut.set(Some(reason));
         }
+        self.wake();
+    }
+
+    fn nudge(&self) {
+        self.nudged.set(true);
+        self.wake();
+    }
+
+    fn wake(&self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
@@ -191,6 +209,7 @@ impl LiveTable {
             upstream: OnceCell::new(),
             connect_time: Cell::new(None),
             half_closed: Cell::new(false),
+            stalled: Cell::new(false),
             metrics,
             bytes: Default::default(),
             lifetime: timeouts.lifetime.map(|lifetime| jittered(lifetime, serial)),
@@ -198,6 +217,7 @@ impl LiveTable {
             quiet_since: Cell::new(opened),
             swept_half_closed: Cell::new(false),
             cut: Cell::new(None),
+            nudged: Cell::new(false),
             waker: RefCell::new(None),
             index: Cell::new(rows.len()),
         });
@@ -224,6 +244,8 @@ impl LiveTable {
         for live in self.rows.borrow().iter() {
             if let Some(reason) = live.overdue(now, timeouts) {
                 live.cut(reason);
+            } else if live.stalled.get() && live.quiet_since.get() < now {
+                live.nudge();
             }
         }
     }

@@ -219,6 +219,8 @@ impl Failure {
                     errno: Some(errno),
                 }
             }
+            // It accepted, and has reset the connection since.
+            Self::Other(Errno::CONNRESET) => Outcome::failed(By::Upstream, Errno::CONNRESET),
             Self::Other(errno) => Outcome {
                 by: By::Upstream,
                 reason: Reason::ConnectError,

@@ -188,6 +188,19 @@ impl Socket {
             Ok(mut guard) => guard.retain_ready(),
             Err(error) => return errno(error),
         }
+        self.error()
+    }
+
+    /// The failure of a socket that nobody reads because its bytes can't be passed on; asks the
+    /// kernel.
+    pub(crate) fn failure(&self) -> Option<Errno> {
+        let mut asked = [PollFd::new(&self.fd, PollFlags::empty())]; // errors are always told
+        let told = poll(&mut asked, Some(&Timespec::default())).is_ok_and(|count| count > 0);
+        (told && asked[0].revents().contains(PollFlags::ERR)).then(|| self.error())
+    }
+
+    /// The errno of a socket that has failed.
+    fn error(&self) -> Errno {
         match sockopt::socket_error(self.fd.as_fd()) {
             Ok(Err(error)) | Err(error) => error,
             // A call in between took the errno with it; the failure stays.

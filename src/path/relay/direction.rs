@@ -92,6 +92,15 @@ impl<'a> Direction<'a> {
         self.to
     }
 
+    /// Whether it holds bytes that its target does not take.
+    pub(super) fn is_stalled(&self) -> bool {
+        match &self.held {
+            Held::Nothing => false,
+            Held::Buffer(buffer) => !buffer.pending().is_empty(),
+            Held::Pipe(pipe) => pipe.pending() > 0,
+        }
+    }
+
     /// Moves bytes until one of the sockets makes it wait, or its turn is over.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         let mut moved = 0;

@@ -85,11 +85,20 @@ enum Lane<'a> {
     Broken,
 }
 
+impl Lane<'_> {
+    fn is_stalled(&self) -> bool {
+        matches!(self, Self::Running(direction) if direction.is_stalled())
+    }
+}
+
 impl Relay<'_> {
     /// Ready with the outcome, or with `None` when a direction yields.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
         if let Poll::Ready(cut) = self.live.poll_cut(cx) {
-            return Poll::Ready(Some(Outcome::cut(cut)));
+            return Poll::Ready(Some(self.cut(cut)));
+        }
+        if self.live.take_nudge() {
+            self.look_behind_stalls();
         }
         let mut yields = false;
         for way in [Way::ToUpstream, Way::ToClient] {
@@ -103,6 +112,9 @@ impl Relay<'_> {
             (Lane::Running(_), _) | (_, Lane::Running(_)) => {}
             _ => return Poll::Ready(Some(self.ended())),
         }
+        self.live
+            .stalled
+            .set(self.to_upstream.is_stalled() || self.to_client.is_stalled());
         if yields {
             Poll::Ready(None)
         } else {
@@ -150,6 +162,32 @@ impl Relay<'_> {
             return Poll::Ready(Flow::End(self.ended()));
         }
         Poll::Pending
+    }
+
+    /// Finds the failure of a source whose target takes no bytes. They are still owed to it, but
+    /// from now on --half-close-timeout bounds the wait.
+    fn look_behind_stalls(&mut self) {
+        for (way, lane) in [
+            (Way::ToUpstream, &self.to_upstream),
+            (Way::ToClient, &self.to_client),
+        ] {
+            if let Lane::Running(direction) = lane
+                && direction.is_stalled()
+                && let Some(error) = direction.source().failure()
+            {
+                self.failure.get_or_insert_with(|| (way.source(), error));
+                self.live.half_closed.set(true);
+            }
+        }
+    }
+
+    /// The outcome when this process ends the connection. Who waits in vain after a failure is told
+    /// of the failure.
+    fn cut(&self, reason: Reason) -> Outcome {
+        match self.failure {
+            Some((by, error)) if reason == Reason::HalfClose => Outcome::failed(by, error),
+            _ => Outcome::cut(reason),
+        }
     }
 
     /// The outcome when no direction runs any more.
