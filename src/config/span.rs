@@ -290,9 +290,7 @@ mod tests {
 
         #[test]
         fn no_text_panics(text in "([0-9]{0,20}(ns|ms|s|m|h|d|y| |\\.|x)){0,6}") {
-            if let Ok(span) = text.parse::<Span>() {
-                prop_assert!(span.0.as_secs() < u64::MAX / 2);
-            }
+            drop(text.parse::<Span>()); // of any size; parse_within bounds it
         }
     }
 }
