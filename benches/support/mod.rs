@@ -1,0 +1,4 @@
+//! What the benches of the forwarder share.
+
+pub(crate) mod environment;
+pub(crate) mod hop;
