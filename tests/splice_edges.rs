@@ -11,8 +11,8 @@ use portamento::config::Engine;
 use socket2::SockRef;
 
 use self::support::{
-    Direction, End, Link, Origin, Pattern, Process, Rig, all_at_once, eventually, exchange,
-    for_each_case, read_out, send_until_stuck,
+    Direction, End, Link, Pattern, Rig, all_at_once, eventually, exchange, for_each_case,
+    for_each_process, read_out, send_until_stuck,
 };
 
 const KIB: usize = 1024;
@@ -21,7 +21,7 @@ const MIB: usize = 1024 * KIB;
 #[test]
 fn one_byte_segments_that_fill_the_slots_of_a_pipe_all_arrive() {
     const ROUND: usize = 2000; // a pipe of 1 MiB has 256 slots
-    for_each_process_case(|process, origin, direction| {
+    for_each_process(&[], |process, origin, direction| {
         let link = Link::open(process.addr(), origin);
         let (sender, receiver) = link.ends(direction);
         let pattern = Pattern::new(1);
@@ -39,7 +39,7 @@ fn one_byte_segments_that_fill_the_slots_of_a_pipe_all_arrive() {
 #[test]
 fn one_byte_segments_and_a_fin_all_arrive() {
     const COUNT: usize = 3000;
-    for_each_process_case(|process, origin, direction| {
+    for_each_process(&[], |process, origin, direction| {
         let link = Link::open(process.addr(), origin);
         let (sender, receiver) = link.ends(direction);
         let pattern = Pattern::new(2);
@@ -243,7 +243,7 @@ fn many_bulk_connections_share_one_pipe() {
 
 #[test]
 fn pipes_and_descriptors_return_to_the_start() {
-    for_each_process_case(|process, origin, direction| {
+    for_each_process(&[], |process, origin, direction| {
         let before = process.files();
         let links: Vec<_> = (0..4).map(|_| Link::open(process.addr(), origin)).collect();
         let pattern = Pattern::new(7);
@@ -260,16 +260,6 @@ fn pipes_and_descriptors_return_to_the_start() {
         assert!(process.files() >= before + 2 * links.len());
         drop(links);
         eventually("all descriptors are closed", || process.files() == before);
-    });
-}
-
-/// Runs a case for every engine and both directions, each with a process of its own.
-fn for_each_process_case(case: impl Fn(&Process, &Origin, Direction) + Sync) {
-    for_each_case(|engine, direction| {
-        let origin = Origin::bind();
-        let engine = format!("{engine:?}").to_lowercase();
-        let process = Process::start(origin.addr(), &["--engine", &engine]);
-        case(&process, &origin, direction);
     });
 }
 

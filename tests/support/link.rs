@@ -6,9 +6,10 @@ use std::{
     time::Duration,
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
 
-use super::{PATIENCE, Pattern};
+use super::{PATIENCE, Pattern, eventually_some};
 
 /// Which way bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +135,32 @@ const STUCK: Duration = Duration::from_millis(400);
 pub(crate) enum End {
     Fin,
     Reset,
+}
+
+/// What the kernel was told of the peer's end, whatever is still to be read before it.
+///
+/// # Panics
+/// Nothing.
+pub(crate) fn told(stream: &TcpStream) -> End {
+    eventually_some("the end of the peer is told", || {
+        let events = events(stream);
+        if events.contains(PollFlags::ERR) {
+            Some(End::Reset)
+        } else {
+            events.contains(PollFlags::RDHUP).then_some(End::Fin)
+        }
+    })
+}
+
+/// Whether the peer was told to have reset the connection, before or after a FIN.
+pub(crate) fn is_reset(stream: &TcpStream) -> bool {
+    events(stream).contains(PollFlags::ERR)
+}
+
+fn events(stream: &TcpStream) -> PollFlags {
+    let mut asked = [PollFd::new(stream, PollFlags::RDHUP)];
+    poll(&mut asked, Some(&Timespec::default())).unwrap();
+    asked[0].revents()
 }
 
 /// All that is still to be read, and how it ended.

@@ -26,7 +26,8 @@ pub(crate) use self::{
     forwarder::{Forwarder, Rig, config_for},
     lines::Line,
     link::{
-        Direction, End, Link, Origin, connect, exchange, patient, read_out, reset, send_until_stuck,
+        Direction, End, Link, Origin, connect, exchange, is_reset, patient, read_out, reset,
+        send_until_stuck, told,
     },
     pattern::{Pattern, Random},
     process::{BINARY, Process, open_files, skip},
@@ -73,6 +74,16 @@ pub(crate) fn for_each_case(case: impl Fn(Engine, Direction) + Sync) {
             .map(|direction| (format!("{engine:?} {direction:?}"), (engine, direction)))
     });
     all_at_once(cases, |(engine, direction)| case(engine, direction));
+}
+
+/// Runs a case for every engine and for both directions, each with a process of its own.
+pub(crate) fn for_each_process(flags: &[&str], case: impl Fn(&Process, &Origin, Direction) + Sync) {
+    for_each_case(|engine, direction| {
+        let origin = Origin::bind();
+        let engine = format!("{engine:?}").to_lowercase();
+        let process = Process::start(origin.addr(), &[flags, &["--engine", &engine]].concat());
+        case(&process, &origin, direction);
+    });
 }
 
 /// Runs a case for each value, each on a thread of its own with its name.
