@@ -217,6 +217,23 @@ fn a_sender_that_nobody_reads_is_told_of_a_reset() {
 }
 
 #[test]
+fn a_sender_that_resets_is_not_kept_for_ever_by_a_reader_that_does_not_read() {
+    for_each_process(
+        &["--half-close-timeout", "1s", "--user-timeout", "off"],
+        |process, origin, way| {
+            let link = Link::open(process.addr(), origin);
+            let client = link.client.local_addr().unwrap();
+            let (sender, receiver) = link.into_ends(way);
+            send_until_stuck(&sender, &Pattern::new(5), 64 * KIB);
+            reset(sender);
+            let record = process.record_of(client);
+            assert_eq!(record.text("closed_by"), sides(way).0, "{record:?}");
+            eventually("the reader is told", || is_reset(&receiver));
+        },
+    );
+}
+
+#[test]
 fn the_answer_of_a_server_that_closes_with_the_request_unread_arrives() {
     for_each_process(&[], |process, origin, way| {
         for size in [100, 16 * KIB] {

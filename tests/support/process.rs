@@ -144,14 +144,9 @@ impl Process {
                     .unwrap()
             })
             .collect();
-        // The limit is on the number of a descriptor; below the highest, some may be free.
-        let highest = open.iter().copied().max().unwrap();
-        let holes = highest + 1 - open.len() as u64;
-        assert!(
-            holes <= more as u64,
-            "{holes} of the lower numbers are free"
-        );
-        self.limit_files(highest + 1 + more as u64 - holes);
+        // The limit is on the number of a descriptor, and the lowest free one is taken.
+        let mut free = (0..).filter(|number| !open.contains(number));
+        self.limit_files(free.nth(more).unwrap());
     }
 
     /// Lifts [`Process::allow_more_files`].
