@@ -6,6 +6,7 @@
     unused_imports,
     reason = "each test binary uses its own part of this"
 )]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod echo;
 mod forwarder;
