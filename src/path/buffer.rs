@@ -87,3 +87,51 @@ impl Drop for BufferLease {
             .push(std::mem::take(&mut self.bytes));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hottest_buffer_is_leased_first() {
+        let pool = BufferPool::new(16);
+        let (mut cold, mut hot) = (pool.lease(), pool.lease());
+        cold.space()[0] = 1;
+        hot.space()[0] = 2;
+        drop(cold);
+        drop(hot);
+        assert_eq!(pool.lease().space()[0], 2);
+    }
+
+    #[test]
+    fn a_leased_buffer_has_nothing_pending_whatever_it_held() {
+        let pool = BufferPool::new(16);
+        let mut lease = pool.lease();
+        lease.received(16);
+        lease.sent(3);
+        drop(lease);
+        assert_eq!(pool.lease().pending(), b"");
+    }
+
+    #[test]
+    fn what_was_received_is_pending_until_it_is_sent() {
+        let pool = BufferPool::new(16);
+        let mut lease = pool.lease();
+        lease.space()[..5].copy_from_slice(b"hello");
+        lease.received(5);
+        assert_eq!(lease.pending(), b"hello");
+        lease.sent(2);
+        assert_eq!(lease.pending(), b"llo");
+        lease.sent(3);
+        assert_eq!(lease.pending(), b"");
+    }
+
+    #[test]
+    fn trimming_keeps_one_buffer() {
+        let pool = BufferPool::new(16);
+        drop((pool.lease(), pool.lease(), pool.lease()));
+        assert_eq!(pool.free.borrow().len(), 3);
+        pool.trim();
+        assert_eq!(pool.free.borrow().len(), 1);
+    }
+}
