@@ -8,7 +8,8 @@
 //!
 //! An iteration is one message on every connection. All clients live on the bench's own thread;
 //! between samples nobody polls them, so they are parked, and connecting is outside of the timing.
-//! With one thread for the clients and one for the origin, `direct` says where these are the limit.
+//! With one thread for the clients and one for the origin, `direct` says where these are the limit:
+//! in `down` the origin is below 16 KiB, since it takes requests one by one.
 //!
 //! Criterion's id is `GROUP/ROUTE/SIZExCONNECTIONS`: `cargo bench --bench relay -- down/auto`.
 
