@@ -1,7 +1,10 @@
 //! The end of the process: what SIGTERM and SIGINT do to what lives, what comes, and who comes
 //! after; and what a service manager passes on and hears.
 
-#![allow(clippy::unwrap_used, reason = "a test that can't go on should say so and end")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that can't go on should say so and end"
+)]
 
 mod support;
 
