@@ -77,7 +77,9 @@ pub struct SocketArgs {
 
     /// How long sent bytes may stay unacknowledged: off, or 1ms to 24d
     ///
-    /// TCP_USER_TIMEOUT, on both sides: after it a peer that is gone without a word is given up.
+    /// TCP_USER_TIMEOUT, on both sides: after it a peer that is gone without a word is given up. So
+    /// is one that is there but takes no byte at all for so long: where readers pause longer, raise
+    /// it, or turn it off.
     #[arg(
         long,
         value_name = "DUR|off",
