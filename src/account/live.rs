@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tracing::debug;
+
 use crate::{
     account::{
         metrics::{Fallback, Path, Way, WorkerMetrics},
@@ -90,6 +92,7 @@ impl fmt::Display for UpstreamPeer {
 impl Live {
     /// Notes that the upstream was reached.
     pub(crate) fn connected(&self, upstream: UpstreamPeer) {
+        debug!(client = %self.client, %upstream, "connected");
         self.connect_time.set(Some(self.opened.elapsed()));
         drop(self.upstream.set(upstream)); // it happens once
     }
@@ -103,6 +106,7 @@ impl Live {
 
     /// Notes a direction that copied what it would have spliced.
     pub(crate) fn fell_back(&self, reason: Fallback) {
+        debug!(client = %self.client, ?reason, "copying instead of splicing");
         self.metrics.fell_back(reason);
     }
 

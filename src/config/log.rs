@@ -42,7 +42,7 @@ pub enum LogLevel {
     Info,
     /// The life of each connection
     Debug,
-    /// Everything, reads and writes included
+    /// The same; a single read or write is never logged
     Trace,
 }
 

@@ -15,10 +15,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use crate::{
-    account::{
-        metrics::{Metrics, Totals},
-        record::Reason,
-    },
+    account::{metrics::Metrics, record::Reason},
     config::{Config, UpstreamAddr},
     path::{listener::Gate, worker::Command},
 };
@@ -72,16 +69,17 @@ impl Drain {
             };
             stop = hurried;
         }
-        let Totals {
-            closed,
-            failed,
-            bytes_to_upstream,
-            bytes_to_client,
-            ..
-        } = self.metrics.totals();
+        let totals = self.metrics.totals();
         info!(
-            closed,
-            failed, bytes_to_upstream, bytes_to_client, "stopped"
+            accepted = totals.accepted,
+            failed = totals.failed,
+            rejected = totals.rejected,
+            accept_errors = totals.accept_errors,
+            bytes_to_upstream = totals.bytes_to_upstream,
+            bytes_to_client = totals.bytes_to_client,
+            bytes_spliced = totals.bytes_spliced,
+            splice_fallbacks = totals.splice_fallbacks,
+            "stopped"
         );
     }
 

@@ -21,7 +21,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::error;
+use tracing::{debug, error};
 
 use super::{connection::Accepted, dispatch::Dispatch, socket};
 use crate::{
@@ -301,6 +301,7 @@ impl Gate {
     ) {
         if !self.access.admits(client) {
             self.metrics.rejected.add(1);
+            debug!(%client, "rejected by --allow or --deny");
             socket::reset(socket);
             return;
         }

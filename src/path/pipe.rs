@@ -14,6 +14,7 @@ use rustix::{
     io::Errno,
     pipe::{PipeFlags, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with, splice},
 };
+use tracing::warn;
 
 /// Bytes of capacity below which a pipe is not worth having: one of 8 KiB, the kernel's answer
 /// beyond the limit, makes splicing twice as expensive as copying.
@@ -34,6 +35,8 @@ pub(crate) struct PipePool {
     unused: Cell<usize>,
     /// The kernel refused or shrank a pipe: ask again only after the next [`PipePool::trim`].
     refused: Cell<Option<NoPipe>>,
+    /// It was logged that it does.
+    warned: Cell<bool>,
 }
 
 /// Why there is no pipe to be had.
@@ -58,6 +61,7 @@ impl PipePool {
             granted: Cell::new(0),
             unused: Cell::new(0),
             refused: Cell::new(None),
+            warned: Cell::new(false),
         })
     }
 
@@ -91,17 +95,27 @@ impl PipePool {
             Ok((pipe, granted)) => {
                 self.granted.set(granted);
                 if granted < WORTHWHILE.min(self.size) {
-                    self.refused.set(Some(NoPipe::Small));
-                    return Err(NoPipe::Small);
+                    return Err(self.refuse(NoPipe::Small));
                 }
                 self.alive.set(self.alive.get() + 1);
                 Ok(pipe)
             }
-            Err(error) => {
-                self.refused.set(Some(NoPipe::Failed(error)));
-                Err(NoPipe::Failed(error))
-            }
+            Err(error) => Err(self.refuse(NoPipe::Failed(error))),
         }
+    }
+
+    /// Remembers what the kernel has refused, and says so the first time.
+    fn refuse(&self, reason: NoPipe) -> NoPipe {
+        self.refused.set(Some(reason));
+        if !self.warned.replace(true) {
+            warn!(
+                ?reason,
+                asked = self.size,
+                granted = self.granted.get(),
+                "no pipes worth having; copying instead of splicing (see fs.pipe-user-pages-soft)"
+            );
+        }
+        reason
     }
 
     /// Closes the pipes that nobody needed since the last call, and asks the kernel again where it
