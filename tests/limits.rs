@@ -6,7 +6,7 @@
 mod support;
 
 use std::{
-    io::{ErrorKind, Read, Write},
+    io::{self, ErrorKind, Read, Write},
     net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     num::NonZeroUsize,
     process::Command,
@@ -20,7 +20,8 @@ use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 use self::support::{
     BINARY, Echo, End, Forwarder, Link, Origin, Pattern, Process, Rig, config_for, connect,
-    eventually, exchange, for_each_case, is_reset, patient, read_out, send_until_stuck, skip, told,
+    eventually, eventually_some, exchange, for_each_case, is_reset, patient, read_out,
+    send_until_stuck, skip, told,
 };
 
 const KIB: usize = 1024;
@@ -148,20 +149,21 @@ fn a_name_that_does_not_resolve_resets_the_client() {
 
 #[test]
 fn every_address_of_a_name_is_tried() {
-    // A name of two addresses, of which the first refuses: which needs an /etc/hosts of one's own.
+    // A name of several addresses needs an /etc/hosts of one's own.
     let can = Command::new("unshare").args(["--mount", "true"]).output();
     if !can.is_ok_and(|output| output.status.success()) {
         return skip("no mount namespace to be had (unshare --mount)");
     }
-    let origin = Origin::bind();
-    let port = origin.addr().port();
+    // The resolver sorts: those in front of and behind the one that listens refuse.
+    let (origin, _nobody) = eventually_some("three addresses have a port free", || {
+        let origin = Origin::from(TcpListener::bind("127.0.0.2:0").unwrap());
+        let at = |last| Nobody::at(([127, 0, 0, last], origin.addr().port()).into()).ok();
+        let nobody = (at(1)?, at(3)?);
+        Some((origin, nobody))
+    });
     let hosts = tempfile::NamedTempFile::new().unwrap();
-    // The resolver may sort: whichever comes first, one of the two refuses.
-    std::fs::write(
-        hosts.path(),
-        "127.0.0.2 two.test\n127.0.0.1 two.test\n127.0.0.3 two.test\n",
-    )
-    .unwrap();
+    let names = [1, 2, 3].map(|last| format!("127.0.0.{last} three.test\n"));
+    std::fs::write(hosts.path(), names.concat()).unwrap();
     let script = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
     let mut command = Command::new("unshare");
     command
@@ -169,7 +171,10 @@ fn every_address_of_a_name_is_tried() {
         .arg(hosts.path())
         .arg(BINARY);
     command.args(["--listen", "127.0.0.1:0", "--access-log", "all"]);
-    command.args(["--upstream", &format!("two.test:{port}")]);
+    command.args([
+        "--upstream",
+        &format!("three.test:{}", origin.addr().port()),
+    ]);
     let process = Process::launch(&mut command);
     let link = Link::open(process.addr(), &origin);
     link.round_trip();
@@ -422,11 +427,13 @@ struct Nobody(Socket);
 
 impl Nobody {
     fn new() -> Self {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket
-            .bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())
-            .unwrap();
-        Self(socket)
+        Self::at((Ipv4Addr::LOCALHOST, 0).into()).unwrap()
+    }
+
+    fn at(addr: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.bind(&addr.into())?;
+        Ok(Self(socket))
     }
 
     fn addr(&self) -> SocketAddr {

@@ -5,7 +5,11 @@
 
 mod support;
 
-use std::{net::Shutdown, num::NonZeroUsize, thread};
+use std::{
+    net::{Shutdown, TcpStream},
+    num::NonZeroUsize,
+    thread,
+};
 
 use portamento::config::Engine;
 use socket2::SockRef;
@@ -18,38 +22,56 @@ use self::support::{
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
+/// Small segments of a pipe of 16 slots: a burst has many more, and yet so few that the kernel
+/// sees no reason to merge them.
+const FEW_SLOTS: [&str; 2] = ["--pipe-size", "64KiB"];
+
 #[test]
-fn one_byte_segments_that_fill_the_slots_of_a_pipe_all_arrive() {
-    const ROUND: usize = 2000; // a pipe of 1 MiB has 256 slots
-    for_each_process(&[], |process, origin, direction| {
+fn small_segments_that_fill_the_slots_of_a_pipe_all_arrive() {
+    for_each_process(&FEW_SLOTS, |process, origin, direction| {
         let link = Link::open(process.addr(), origin);
         let (sender, receiver) = link.ends(direction);
         let pattern = Pattern::new(1);
-        for round in 0..3 {
-            let range = round * ROUND..(round + 1) * ROUND;
-            // The forwarder reads nothing, then finds all of them in one queue, one slot each.
-            process.frozen(|| pattern.send_in(sender, range.clone(), 1..=1));
-            pattern.receive(receiver, range);
+        let mut at = widen(sender, receiver, &pattern);
+        for size in [1, 100, 1].repeat(5) {
+            let range = at..at + 150 * size;
+            // The forwarder reads nothing, then finds all of them in one queue.
+            process.frozen(|| pattern.send_in(sender, range.clone(), size..=size));
+            pattern.receive(receiver, range.clone());
+            at = range.end;
         }
         sender.shutdown(Shutdown::Write).unwrap();
         assert_eq!(read_out(receiver), (Vec::new(), End::Fin));
     });
 }
 
+/// Moves so much that the sender's kernel may have many segments under way; what it holds back, it
+/// merges. Returns how much.
+fn widen(sender: &TcpStream, receiver: &TcpStream, pattern: &Pattern) -> usize {
+    const SIZE: usize = 8 * MIB;
+    thread::scope(|scope| {
+        scope.spawn(|| pattern.send(sender, 0..SIZE));
+        pattern.receive(receiver, 0..SIZE);
+    });
+    SIZE
+}
+
 #[test]
-fn one_byte_segments_and_a_fin_all_arrive() {
-    const COUNT: usize = 3000;
-    for_each_process(&[], |process, origin, direction| {
-        let link = Link::open(process.addr(), origin);
-        let (sender, receiver) = link.ends(direction);
-        let pattern = Pattern::new(2);
-        process.frozen(|| {
-            pattern.send_in(sender, 0..COUNT, 1..=1);
-            sender.shutdown(Shutdown::Write).unwrap();
-        });
-        let (bytes, end) = read_out(receiver);
-        pattern.check(0, &bytes);
-        assert_eq!((bytes.len(), end), (COUNT, End::Fin));
+fn small_segments_and_the_fin_behind_them_all_arrive() {
+    for_each_process(&FEW_SLOTS, |process, origin, direction| {
+        for count in [150, 3000] {
+            let link = Link::open(process.addr(), origin);
+            let (sender, receiver) = link.ends(direction);
+            let pattern = Pattern::new(2);
+            let start = widen(sender, receiver, &pattern);
+            process.frozen(|| {
+                pattern.send_in(sender, start..start + count, 1..=1);
+                sender.shutdown(Shutdown::Write).unwrap();
+            });
+            let (bytes, end) = read_out(receiver);
+            pattern.check(start, &bytes);
+            assert_eq!((bytes.len(), end), (count, End::Fin));
+        }
     });
 }
 
