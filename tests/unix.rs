@@ -5,6 +5,7 @@
 mod support;
 
 use std::{
+    fs,
     io::{Read, Write},
     net::{Shutdown, TcpListener},
     os::unix::net::{UnixListener, UnixStream},
@@ -107,6 +108,18 @@ fn the_file_is_removed_at_the_end() {
         assert!(process.wait().success());
         assert!(!front(&dir).exists(), "after {signal:?}");
     }
+}
+
+#[test]
+fn the_file_of_a_successor_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let listen = format!("unix:{}", front(&dir).display());
+    let mut old = start(&listen, "127.0.0.1:9", &[]);
+    fs::remove_file(front(&dir)).unwrap();
+    let _new = start(&listen, "127.0.0.1:9", &[]);
+    old.signal(Signal::INT);
+    assert!(old.wait().success());
+    drop(UnixStream::connect(front(&dir)).unwrap());
 }
 
 #[test]

@@ -3,7 +3,10 @@
 use std::{
     fs, io,
     net::{Ipv6Addr, SocketAddr},
-    os::fd::{AsFd, OwnedFd},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::MetadataExt,
+    },
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -40,12 +43,33 @@ pub(crate) struct Listener {
     file: Option<SocketFile>,
 }
 
-/// The file of a unix socket, removed in the end.
-struct SocketFile(PathBuf);
+/// The file of a unix socket, removed in the end, unless it has become somebody else's.
+struct SocketFile {
+    path: PathBuf,
+    /// Which file it is.
+    identity: Option<(u64, u64)>,
+}
+
+impl SocketFile {
+    /// The file that a socket was just bound to.
+    fn at(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            identity: Self::identity(path),
+        }
+    }
+
+    fn identity(path: &Path) -> Option<(u64, u64)> {
+        let file = fs::symlink_metadata(path).ok()?;
+        Some((file.dev(), file.ino()))
+    }
+}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        drop(fs::remove_file(&self.0));
+        if self.identity == Self::identity(&self.path) {
+            drop(fs::remove_file(&self.path));
+        }
     }
 }
 
@@ -116,7 +140,7 @@ impl Listener {
             return Ok(Self {
                 fd,
                 forward,
-                file: Some(SocketFile(path.clone())),
+                file: Some(SocketFile::at(path)),
             });
         }
         let (ip, dual_stack) = match address {
