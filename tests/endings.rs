@@ -8,7 +8,6 @@ mod support;
 use std::{
     io::Write,
     net::{Shutdown, TcpStream},
-    thread,
 };
 
 use socket2::SockRef;
@@ -102,10 +101,7 @@ fn a_fin_is_passed_on_at_once_and_the_other_direction_lives_on() {
         assert_eq!(read_out(answering), (Vec::new(), End::Fin));
 
         exchange(answering, asking, b"yes?");
-        thread::scope(|scope| {
-            scope.spawn(|| pattern.send(answering, 0..10 * MIB));
-            pattern.receive(asking, 0..10 * MIB);
-        });
+        pattern.pass(answering, asking, 0..10 * MIB);
         answering.write_all(b"over").unwrap();
         answering.shutdown(Shutdown::Write).unwrap();
         assert_eq!(read_out(asking), (b"over".to_vec(), End::Fin));

@@ -11,7 +11,8 @@ use std::{
 };
 
 use self::support::{
-    Direction, End, Pattern, Rig, connect, exchange, for_each_case, for_each_engine, read_out,
+    Direction, End, Pattern, Rig, connect, exchange, for_each_case, for_each_engine, pass_to_end,
+    read_out,
 };
 
 const KIB: usize = 1024;
@@ -26,14 +27,7 @@ fn every_size_arrives_byte_exact_and_is_counted() {
             let link = rig.link();
             let (sender, receiver) = link.ends(direction);
             let pattern = Pattern::new(seed);
-            thread::scope(|scope| {
-                scope.spawn(|| {
-                    pattern.send(sender, 0..size);
-                    sender.shutdown(Shutdown::Write).unwrap();
-                });
-                pattern.receive(receiver, 0..size);
-                assert_ended(receiver);
-            });
+            pass_to_end(&pattern, sender, receiver, 0..size);
         }
         let totals = rig.forwarder.settled();
         let sent = sizes.iter().sum::<usize>() as u64;
@@ -56,14 +50,7 @@ fn large_transfers_arrive_byte_exact() {
         let link = rig.link();
         let (sender, receiver) = link.ends(direction);
         let pattern = Pattern::new(64);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                pattern.send(sender, 0..SIZE);
-                sender.shutdown(Shutdown::Write).unwrap();
-            });
-            pattern.receive(receiver, 0..SIZE);
-            assert_ended(receiver);
-        });
+        pass_to_end(&pattern, sender, receiver, 0..SIZE);
         drop(link);
         let totals = rig.forwarder.settled();
         assert_eq!(

@@ -116,10 +116,7 @@ fn a_pipe_with_bytes_of_the_dead_is_not_used_again() {
         let spliced = rig.forwarder.totals().bytes_spliced;
         let link = rig.link();
         let (sender, receiver) = link.ends(way);
-        thread::scope(|scope| {
-            scope.spawn(|| of_the_living.send(sender, 0..4 * MIB));
-            of_the_living.receive(receiver, 0..4 * MIB);
-        });
+        of_the_living.pass(sender, receiver, 0..4 * MIB);
         drop(link);
         let totals = rig.forwarder.settled();
         assert!(

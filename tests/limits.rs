@@ -7,10 +7,9 @@ mod support;
 
 use std::{
     io::{self, ErrorKind, Read, Write},
-    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     num::NonZeroUsize,
     process::Command,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -20,7 +19,7 @@ use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 use self::support::{
     BINARY, Echo, End, Forwarder, Link, Origin, Pattern, Process, Rig, config_for, connect,
-    eventually, eventually_some, exchange, for_each_case, is_reset, patient, read_out,
+    eventually, eventually_some, exchange, for_each_case, is_reset, pass_to_end, patient, read_out,
     send_until_stuck, skip, told,
 };
 
@@ -47,14 +46,7 @@ fn a_slow_reader_holds_its_sender_back_and_gets_every_byte() {
             "{sent} bytes are kept for a reader that reads none"
         );
 
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                pattern.send(sender, sent..sent + 8 * MIB);
-                sender.shutdown(Shutdown::Write).unwrap();
-            });
-            pattern.receive(receiver, 0..sent + 8 * MIB);
-            assert_eq!(read_out(receiver), (Vec::new(), End::Fin));
-        });
+        pass_to_end(&pattern, sender, receiver, sent..sent + 8 * MIB);
     });
 }
 

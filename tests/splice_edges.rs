@@ -16,7 +16,7 @@ use socket2::SockRef;
 
 use self::support::{
     Direction, End, Link, Pattern, Rig, all_at_once, eventually, exchange, for_each_case,
-    for_each_process, read_out, send_until_stuck,
+    for_each_process, pass_to_end, read_out, send_until_stuck,
 };
 
 const KIB: usize = 1024;
@@ -49,10 +49,7 @@ fn small_segments_that_fill_the_slots_of_a_pipe_all_arrive() {
 /// merges. Returns how much.
 fn widen(sender: &TcpStream, receiver: &TcpStream, pattern: &Pattern) -> usize {
     const SIZE: usize = 8 * MIB;
-    thread::scope(|scope| {
-        scope.spawn(|| pattern.send(sender, 0..SIZE));
-        pattern.receive(receiver, 0..SIZE);
-    });
+    pattern.pass(sender, receiver, 0..SIZE);
     SIZE
 }
 
@@ -178,10 +175,7 @@ fn forced_engines_do_nothing_else() {
             let (sender, receiver) = link.ends(direction);
             let pattern = Pattern::new(5);
             exchange(sender, receiver, b"little");
-            thread::scope(|scope| {
-                scope.spawn(|| pattern.send(sender, 0..4 * MIB));
-                pattern.receive(receiver, 0..4 * MIB);
-            });
+            pattern.pass(sender, receiver, 0..4 * MIB);
             drop(link);
             let totals = rig.forwarder.settled();
             let expected = if engine == Engine::Splice {
@@ -212,10 +206,7 @@ fn without_a_free_pipe_bulk_is_copied_and_that_is_counted() {
 
         let link = rig.link();
         let (second_sender, second_receiver) = link.ends(direction);
-        thread::scope(|scope| {
-            scope.spawn(|| pattern.send(second_sender, 0..16 * MIB));
-            pattern.receive(second_receiver, 0..16 * MIB);
-        });
+        pattern.pass(second_sender, second_receiver, 0..16 * MIB);
         let totals = rig.forwarder.totals();
         assert_eq!(
             totals.bytes_spliced, before.bytes_spliced,
@@ -242,14 +233,7 @@ fn many_bulk_connections_share_one_pipe() {
             for (seed, link) in (0..).zip(&links) {
                 let (sender, receiver) = link.ends(direction);
                 scope.spawn(move || {
-                    let pattern = Pattern::new(seed);
-                    pattern.send(sender, 0..4 * MIB);
-                    sender.shutdown(Shutdown::Write).unwrap();
-                });
-                scope.spawn(move || {
-                    let pattern = Pattern::new(seed);
-                    pattern.receive(receiver, 0..4 * MIB);
-                    assert_eq!(read_out(receiver), (Vec::new(), End::Fin));
+                    pass_to_end(&Pattern::new(seed), sender, receiver, 0..4 * MIB);
                 });
             }
         });
@@ -268,10 +252,7 @@ fn pipes_and_descriptors_return_to_the_start() {
         let pattern = Pattern::new(7);
         for (index, link) in links.iter().enumerate() {
             let (sender, receiver) = link.ends(direction);
-            thread::scope(|scope| {
-                scope.spawn(|| pattern.send(sender, 0..8 * MIB));
-                pattern.receive(receiver, 0..8 * MIB);
-            });
+            pattern.pass(sender, receiver, 0..8 * MIB);
             if index % 2 == 0 {
                 send_until_stuck(sender, &pattern, 64 * KIB); // it ends with bytes under way
             }

@@ -83,10 +83,7 @@ fn pipes_that_shrank_are_not_used() {
 fn path_of_bulk(process: &Process, origin: &Origin) -> String {
     let link = Link::open(process.addr(), origin);
     let pattern = Pattern::new(1);
-    thread::scope(|scope| {
-        scope.spawn(|| pattern.send(&link.client, 0..8 * MIB));
-        pattern.receive(&link.server, 0..8 * MIB);
-    });
+    pattern.pass(&link.client, &link.server, 0..8 * MIB);
     let client = link.client.local_addr().unwrap();
     drop(link);
     process.record_of(client).text("path").to_owned()

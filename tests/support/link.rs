@@ -2,7 +2,9 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    ops::Range,
+    thread,
     time::Duration,
 };
 
@@ -109,6 +111,27 @@ pub(crate) fn exchange(mut from: &TcpStream, mut to: &TcpStream, message: &[u8])
     let mut received = vec![0; message.len()];
     to.read_exact(&mut received).unwrap();
     assert_eq!(received, message);
+}
+
+/// Sends a part of a stream and a FIN, and reads the stream from its start to its end.
+///
+/// # Panics
+/// A byte is wrong or missing, or the end is no FIN.
+pub(crate) fn pass_to_end(
+    pattern: &Pattern,
+    sender: &TcpStream,
+    receiver: &TcpStream,
+    part: Range<usize>,
+) {
+    let all = part.end;
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            pattern.send(sender, part);
+            sender.shutdown(Shutdown::Write).unwrap();
+        });
+        pattern.receive(receiver, 0..all);
+        assert_eq!(read_out(receiver), (Vec::new(), End::Fin));
+    });
 }
 
 /// Writes the stream from its start, `chunk` bytes at once, until nobody takes any more; returns

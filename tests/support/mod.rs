@@ -27,8 +27,8 @@ pub(crate) use self::{
     forwarder::{Forwarder, Rig, config_for},
     lines::Line,
     link::{
-        Direction, End, Link, Origin, connect, exchange, is_reset, patient, read_out, reset,
-        send_until_stuck, told,
+        Direction, End, Link, Origin, connect, exchange, is_reset, pass_to_end, patient, read_out,
+        reset, send_until_stuck, told,
     },
     pattern::{Pattern, Random},
     process::{BINARY, Process, open_files, skip},

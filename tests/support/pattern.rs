@@ -3,6 +3,7 @@
 use std::{
     io::{Read, Write},
     ops::Range,
+    thread,
 };
 
 /// A stream of bytes, different for every seed.
@@ -86,6 +87,17 @@ impl Pattern {
             self.check(offset, &space[..count]);
             offset += count;
         }
+    }
+
+    /// Sends a part of the stream from one end, and reads it at the other.
+    ///
+    /// # Panics
+    /// A byte is wrong or missing.
+    pub(crate) fn pass(&self, from: impl Write + Send, to: impl Read, range: Range<usize>) {
+        thread::scope(|scope| {
+            scope.spawn(|| self.send(from, range.clone()));
+            self.receive(to, range.clone());
+        });
     }
 
     /// Checks bytes received from `offset` on.
