@@ -18,14 +18,13 @@ const ALARMS: Duration = Duration::from_millis(50);
 /// Ticks for ever: every second for all workers, faster for those with an alarm set.
 pub(crate) async fn run(gate: Arc<Gate>, alarm_set: Arc<Notify>) {
     let mut next_sweep = Instant::now() + SWEEP;
+    let mut next_ring = None;
     loop {
-        let next = if alarms(&gate) {
-            next_sweep.min(Instant::now() + ALARMS)
-        } else {
-            next_sweep
-        };
+        // An alarm that is set later does not put off the tick that others wait for.
+        next_ring = alarms(&gate).then(|| next_ring.unwrap_or_else(|| Instant::now() + ALARMS));
+        let next = next_ring.map_or(next_sweep, |ring: Instant| ring.min(next_sweep));
         tokio::select! {
-            () = tokio::time::sleep_until(next) => {}
+            () = tokio::time::sleep_until(next) => next_ring = None,
             () = alarm_set.notified() => continue, // the first alarm: look again when to tick
         }
         let now = Instant::now();
