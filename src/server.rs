@@ -17,7 +17,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-pub use crate::path::listener::BindError;
+pub use crate::edge::bind::BindError;
 use crate::{
     account::metrics::{Metrics, Totals},
     config::Config,
@@ -25,9 +25,10 @@ use crate::{
         drain::{Drain, Stop},
         ticker,
     },
+    edge::bind::BoundSocket,
     path::{
         dispatch::Dispatch,
-        listener::{Gate, Listener},
+        listener::{self, Gate},
         worker::{Seed, Worker},
     },
     sys,
@@ -43,7 +44,7 @@ const SPARE_FILES: u64 = 64;
 /// A forwarder whose listeners are bound and whose clients wait in the backlog.
 pub struct Server {
     config: Arc<Config>,
-    listeners: Vec<Listener>,
+    listeners: Vec<BoundSocket>,
     /// The listeners came from another process, or share their port with one.
     has_successor: bool,
     max_connections: usize,
@@ -92,8 +93,8 @@ impl Server {
         let mut listeners = Vec::with_capacity(forwards);
         for (index, forward) in config.forwards.iter().enumerate() {
             listeners.push(match inherited.next() {
-                Some(fd) => Listener::inherit(fd, &forward.listen, index, &config.sockets)?,
-                None => Listener::bind(&forward.listen, index, &config.sockets)?,
+                Some(fd) => BoundSocket::inherit(fd, &forward.listen, index, &config.sockets)?,
+                None => BoundSocket::bind(&forward.listen, index, &config.sockets)?,
             });
         }
         for (listener, forward) in listeners.iter().zip(&config.forwards) {
@@ -119,7 +120,7 @@ impl Server {
     /// The addresses that the listeners got, in the order of the forwards; `None` for unix sockets.
     #[must_use]
     pub fn local_addrs(&self) -> Vec<Option<SocketAddr>> {
-        self.listeners.iter().map(Listener::local_addr).collect()
+        self.listeners.iter().map(BoundSocket::local_addr).collect()
     }
 
     /// A view of the counters that outlives the server.
@@ -168,8 +169,8 @@ impl Server {
         });
         self.log_start();
         let mut loops = JoinSet::new();
-        for listener in self.listeners {
-            loops.spawn(listener.run(Arc::clone(&gate)));
+        for socket in self.listeners {
+            loops.spawn(listener::run(socket, Arc::clone(&gate)));
         }
         let mut ticks = JoinSet::new();
         ticks.spawn(ticker::run(Arc::clone(&gate), alarm_set));

@@ -9,6 +9,7 @@ use std::{
 
 use rustix::{
     io::Errno,
+    net::{AddressFamily, SocketFlags, SocketType, socket_with},
     process::{Resource, Rlimit, getpriority_process, getrlimit, setrlimit},
     thread::sched_getaffinity,
 };
@@ -122,6 +123,15 @@ pub(crate) fn schedule_as_batch() -> io::Result<()> {
         Ok(policy) if policy == batch => Ok(()),
         other => Err(io::Error::other(format!("the policy is {other:?}"))),
     }
+}
+
+/// Makes a non-blocking stream socket.
+///
+/// # Errors
+/// What socket(2) fails with.
+pub(crate) fn stream_socket(family: AddressFamily) -> Result<OwnedFd, Errno> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    socket_with(family, SocketType::STREAM, flags, None)
 }
 
 /// Registers a descriptor with the runtime of the calling thread.

@@ -4,17 +4,13 @@
 use std::{
     io,
     net::SocketAddr,
-    os::fd::OwnedFd,
     path::Path,
     time::{Duration, Instant},
 };
 
 use rustix::{
     io::Errno,
-    net::{
-        AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect as connect_call,
-        socket_with, sockopt,
-    },
+    net::{AddressFamily, SocketAddrUnix, connect as connect_call, sockopt},
 };
 use tokio::runtime::Handle;
 
@@ -26,6 +22,7 @@ use crate::{
     config::{SocketOptions, Timeouts, UpstreamAddr},
     edge::options,
     path::{socket::Socket, worker::Alarms},
+    sys,
 };
 
 /// Pause between two tries of a refused upstream: short beside a restart, long beside a connect.
@@ -123,7 +120,7 @@ impl Connector<'_> {
         } else {
             AddressFamily::INET6
         };
-        let fd = stream_socket(family)?;
+        let fd = sys::stream_socket(family)?;
         options::set_tcp(&fd, self.options).map_err(|(_, error)| Failure::Other(error))?;
         match connect_call(&fd, &address) {
             Ok(()) => return Ok(Socket::tcp(fd)?),
@@ -155,7 +152,7 @@ impl Connector<'_> {
     /// nothing tells when that changes: so it is asked again.
     async fn connect_unix(&self, path: &Path) -> Result<Socket, Failure> {
         let address = SocketAddrUnix::new(path)?;
-        let fd = stream_socket(AddressFamily::UNIX)?;
+        let fd = sys::stream_socket(AddressFamily::UNIX)?;
         options::set_buffers(&fd, self.options).map_err(|(_, error)| Failure::Other(error))?;
         let started = Instant::now();
         loop {
@@ -170,11 +167,6 @@ impl Connector<'_> {
             }
         }
     }
-}
-
-fn stream_socket(family: AddressFamily) -> Result<OwnedFd, Failure> {
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    Ok(socket_with(family, SocketType::STREAM, flags, None)?)
 }
 
 /// Why an address could not be reached.

@@ -1,0 +1,226 @@
+//! The sockets that clients come in by: bound to an address, or passed on by another process.
+
+use std::{
+    fs, io,
+    net::{Ipv6Addr, SocketAddr},
+    os::{fd::OwnedFd, unix::fs::MetadataExt},
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    io::Errno,
+    net::{AddressFamily, SocketAddrUnix, bind, connect, getsockname, listen, sockopt},
+};
+
+use super::options;
+use crate::{
+    config::{ListenAddr, SocketOptions},
+    sys,
+};
+
+/// A socket that is bound, and listens from [`BoundSocket::listen`] on.
+pub(crate) struct BoundSocket {
+    pub(crate) fd: OwnedFd,
+    /// Which of the forwards it belongs to.
+    pub(crate) forward: usize,
+    /// For a unix socket of our own.
+    pub(crate) file: Option<SocketFile>,
+}
+
+/// The file of a unix socket, removed in the end, unless it has become somebody else's.
+pub(crate) struct SocketFile {
+    path: PathBuf,
+    /// Which file it is.
+    identity: Option<(u64, u64)>,
+}
+
+impl SocketFile {
+    /// The file that a socket was just bound to.
+    fn at(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            identity: Self::identity(path),
+        }
+    }
+
+    fn identity(path: &Path) -> Option<(u64, u64)> {
+        let file = fs::symlink_metadata(path).ok()?;
+        Some((file.dev(), file.ino()))
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if self.identity == Self::identity(&self.path) {
+            drop(fs::remove_file(&self.path));
+        }
+    }
+}
+
+/// Why a listener can't be bound.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// The address can't be had.
+    #[error("--listen '{listen}': {source}{}", advice(.source))]
+    Bind {
+        /// As the user typed it.
+        listen: ListenAddr,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// An option of the socket can't be had.
+    #[error("{flag} on the listener '{listen}': {source}")]
+    Option {
+        /// The flag that asks for it.
+        flag: &'static str,
+        /// As the user typed it.
+        listen: ListenAddr,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// Another process listens on the unix socket.
+    #[error("--listen '{listen}': another process listens there")]
+    Taken {
+        /// As the user typed it.
+        listen: ListenAddr,
+    },
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; another process has this port (--reuse-port on both lets them share it)"
+        }
+        io::ErrorKind::AddrNotAvailable => "; no interface of this host has this address",
+        io::ErrorKind::PermissionDenied => "; ports below 1024 need CAP_NET_BIND_SERVICE",
+        _ => "",
+    }
+}
+
+impl BoundSocket {
+    /// Binds a socket; it does not listen yet, so that several can be bound or none.
+    ///
+    /// # Errors
+    /// The address or an option can't be had.
+    pub(crate) fn bind(
+        address: &ListenAddr,
+        forward: usize,
+        options: &SocketOptions,
+    ) -> Result<Self, BindError> {
+        let failed = |error: Errno| BindError::Bind {
+            listen: address.clone(),
+            source: error.into(),
+        };
+        let refused = |(flag, error): (&'static str, Errno)| BindError::Option {
+            flag,
+            listen: address.clone(),
+            source: error.into(),
+        };
+        if let ListenAddr::Unix(path) = address {
+            let fd = sys::stream_socket(AddressFamily::UNIX).map_err(failed)?;
+            options::set_buffers(&fd, options).map_err(refused)?;
+            bind_unix(&fd, path, address)?;
+            return Ok(Self {
+                fd,
+                forward,
+                file: Some(SocketFile::at(path)),
+            });
+        }
+        let (ip, dual_stack) = match address {
+            ListenAddr::Ip(ip) => (*ip, false),
+            ListenAddr::DualStack(port) => ((Ipv6Addr::UNSPECIFIED, *port).into(), true),
+            ListenAddr::Unix(_) => unreachable!("returned above"),
+        };
+        let family = if ip.is_ipv4() {
+            AddressFamily::INET
+        } else {
+            AddressFamily::INET6
+        };
+        let fd = sys::stream_socket(family).map_err(failed)?;
+        if ip.is_ipv6() {
+            sockopt::set_ipv6_v6only(&fd, !dual_stack).map_err(failed)?;
+        }
+        // A restart must not wait for the old connections' TIME_WAIT.
+        sockopt::set_socket_reuseaddr(&fd, true).map_err(failed)?;
+        if options.reuse_port {
+            sockopt::set_socket_reuseport(&fd, true)
+                .map_err(|error| refused(("--reuse-port", error)))?;
+        }
+        options::set_tcp(&fd, options).map_err(refused)?;
+        bind(&fd, &ip).map_err(failed)?;
+        Ok(Self {
+            fd,
+            forward,
+            file: None,
+        })
+    }
+
+    /// Takes over a socket that somebody else has bound.
+    ///
+    /// # Errors
+    /// It can't be made non-blocking, or refuses an option.
+    pub(crate) fn inherit(
+        fd: OwnedFd,
+        address: &ListenAddr,
+        forward: usize,
+        options: &SocketOptions,
+    ) -> Result<Self, BindError> {
+        let refused = |(flag, error): (&'static str, Errno)| BindError::Option {
+            flag,
+            listen: address.clone(),
+            source: error.into(),
+        };
+        rustix::io::ioctl_fionbio(&fd, true).map_err(|error| refused(("LISTEN_FDS", error)))?;
+        match sockopt::socket_domain(&fd) {
+            Ok(AddressFamily::UNIX) => options::set_buffers(&fd, options).map_err(refused)?,
+            _ => options::set_tcp(&fd, options).map_err(refused)?,
+        }
+        Ok(Self {
+            fd,
+            forward,
+            file: None,
+        })
+    }
+
+    /// Lets clients in; they wait in the backlog until the accept loop runs.
+    ///
+    /// # Errors
+    /// Somebody else listens on the port already.
+    pub(crate) fn listen(&self, address: &ListenAddr, backlog: u16) -> Result<(), BindError> {
+        listen(&self.fd, backlog.into()).map_err(|error| BindError::Bind {
+            listen: address.clone(),
+            source: error.into(),
+        })
+    }
+
+    /// The address that it got, with the port that the kernel chose for port 0. `None` for a unix
+    /// socket.
+    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
+        getsockname(&self.fd).ok()?.try_into().ok()
+    }
+}
+
+/// Binds a unix socket, over the file that a process which was killed has left behind.
+fn bind_unix(fd: &OwnedFd, path: &Path, address: &ListenAddr) -> Result<(), BindError> {
+    let failed = |error: Errno| BindError::Bind {
+        listen: address.clone(),
+        source: error.into(),
+    };
+    let name = SocketAddrUnix::new(path).map_err(failed)?;
+    match bind(fd, &name) {
+        Err(Errno::ADDRINUSE) => {}
+        result => return result.map_err(failed),
+    }
+    let probe = sys::stream_socket(AddressFamily::UNIX).map_err(failed)?;
+    if connect(&probe, &name) != Err(Errno::CONNREFUSED) {
+        return Err(BindError::Taken {
+            listen: address.clone(),
+        });
+    }
+    fs::remove_file(path).map_err(|source| BindError::Bind {
+        listen: address.clone(),
+        source,
+    })?;
+    bind(fd, &name).map_err(failed)
+}
