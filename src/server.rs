@@ -15,7 +15,7 @@ use tokio::{
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 pub use crate::edge::bind::BindError;
 use crate::{
@@ -102,10 +102,18 @@ impl Server {
         }
         let workers = workers(&config);
         let nofile = sys::raise_nofile();
-        let max_connections = match config.max_connections {
-            Some(given) => given.get(),
-            None => affordable_connections(nofile, max_pipes(&config))
-                .ok_or(StartError::Files { limit: nofile })?,
+        let affordable = affordable_connections(nofile, max_pipes(&config));
+        let max_connections = match config.max_connections.map(NonZeroUsize::get) {
+            Some(given) => {
+                if affordable.is_none_or(|affordable| given > affordable) {
+                    warn!(
+                        max_connections = given,
+                        nofile, "--max-connections exceeds what the limit on open files carries"
+                    );
+                }
+                given
+            }
+            None => affordable.ok_or(StartError::Files { limit: nofile })?,
         };
         let metrics = Metrics::new(workers);
         Ok(Self {
