@@ -80,8 +80,6 @@ pub(crate) struct WorkerMetrics {
     pub(crate) alarms: AtomicUsize,
     /// Pipes alive.
     pub(crate) pipes: AtomicUsize,
-    /// Bytes of capacity of the pipe made last.
-    pub(crate) pipe_size: AtomicUsize,
     bytes: [[Counter; 2]; 2],
     fallbacks: [Counter; 4],
     closed: [[Counter; Reason::COUNT]; 3],

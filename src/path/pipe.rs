@@ -134,11 +134,6 @@ impl PipePool {
     pub(crate) fn alive(&self) -> usize {
         self.alive.get()
     }
-
-    /// Bytes of capacity that the kernel granted last.
-    pub(crate) fn granted(&self) -> usize {
-        self.granted.get()
-    }
 }
 
 /// A pipe, held by one direction of one connection for a burst.
@@ -377,14 +372,14 @@ mod tests {
     fn a_pipe_that_the_kernel_makes_small_is_not_used() {
         let pool = PipePool::new(4, usize::MAX); // nobody gets this: it stays at 64 KiB
         assert_eq!(pool.lease().err(), Some(NoPipe::Small));
-        assert_eq!((pool.alive(), pool.granted()), (0, 64 * 1024));
+        assert_eq!((pool.alive(), pool.granted.get()), (0, 64 * 1024));
         // The kernel is not asked again before the next trim.
         pool.granted.set(0);
         assert_eq!(pool.lease().err(), Some(NoPipe::Small));
-        assert_eq!(pool.granted(), 0);
+        assert_eq!(pool.granted.get(), 0);
         pool.trim();
         assert_eq!(pool.lease().err(), Some(NoPipe::Small));
-        assert_eq!(pool.granted(), 64 * 1024);
+        assert_eq!(pool.granted.get(), 64 * 1024);
     }
 
     #[test]

@@ -187,9 +187,6 @@ impl Context {
             self.metrics
                 .pipes
                 .store(self.pools.pipes.alive(), Ordering::Relaxed);
-            self.metrics
-                .pipe_size
-                .store(self.pools.pipes.granted(), Ordering::Relaxed);
         }
     }
 }
