@@ -5,7 +5,10 @@ use std::sync::{
     atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
-use crate::account::record::{By, Reason};
+use crate::account::{
+    record::{By, Reason},
+    rejection::Rejection,
+};
 
 /// Where the bytes of a direction go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +86,7 @@ pub(crate) struct WorkerMetrics {
     bytes: [[Counter; 2]; 2],
     fallbacks: [Counter; 4],
     closed: [[Counter; Reason::COUNT]; 3],
+    rejected: [Counter; Rejection::ALL.len()],
 }
 
 impl WorkerMetrics {
@@ -121,10 +125,16 @@ pub(crate) struct Metrics {
 pub(crate) struct ListenerMetrics {
     /// Connections accepted, rejected ones not among them.
     pub(crate) accepted: Counter,
-    /// Connections reset because of `--allow` or `--deny`.
-    pub(crate) rejected: Counter,
     /// Failed calls of accept(2).
     pub(crate) accept_errors: Counter,
+    rejected: [Counter; Rejection::ALL.len()],
+}
+
+impl ListenerMetrics {
+    /// Notes a connection that was reset as soon as it was accepted.
+    pub(crate) fn rejected(&self, reason: Rejection) {
+        self.rejected[reason as usize].add(1);
+    }
 }
 
 /// The counters of a process, summed at one moment.
@@ -133,7 +143,7 @@ pub(crate) struct ListenerMetrics {
 pub struct Totals {
     /// Connections accepted, rejected ones not among them.
     pub accepted: u64,
-    /// Connections reset at once because of `--allow` or `--deny`.
+    /// Connections reset before they were forwarded, for whatever reason.
     pub rejected: u64,
     /// Failed calls of accept(2).
     pub accept_errors: u64,
@@ -164,11 +174,24 @@ impl Metrics {
         }
     }
 
+    /// Connections reset before they were forwarded, for this reason: by the accept loops, or by a
+    /// worker where only a PROXY header tells who the client is.
+    pub(crate) fn rejected(&self, reason: Rejection) -> u64 {
+        let by_workers = self.workers.iter().map(|worker| &worker.rejected);
+        by_workers
+            .chain([&self.listeners.rejected])
+            .map(|counters| counters[reason as usize].get())
+            .sum()
+    }
+
     /// The sums of this moment.
     pub(crate) fn totals(&self) -> Totals {
         let mut totals = Totals {
             accepted: self.listeners.accepted.get(),
-            rejected: self.listeners.rejected.get(),
+            rejected: Rejection::ALL
+                .map(|reason| self.rejected(reason))
+                .iter()
+                .sum(),
             accept_errors: self.listeners.accept_errors.get(),
             ..Totals::default()
         };

@@ -3,3 +3,4 @@
 pub(crate) mod live;
 pub(crate) mod metrics;
 pub(crate) mod record;
+pub(crate) mod rejection;
