@@ -16,7 +16,7 @@ use crate::config::{
 };
 
 pub use self::{
-    connection_flags::{AccessArgs, LogArgs, SocketArgs},
+    connection_flags::{AccessArgs, LogArgs, ProxyProtocolArgs, SocketArgs},
     relay_flags::{PairArgs, RelayArgs, TimeoutArgs},
 };
 
@@ -57,6 +57,9 @@ pub struct ForwarderArgs {
     /// Who may connect, and how many.
     #[command(flatten)]
     pub access: AccessArgs,
+    /// Who the client is.
+    #[command(flatten)]
+    pub proxy_protocol: ProxyProtocolArgs,
     /// Options of the sockets.
     #[command(flatten)]
     pub sockets: SocketArgs,
@@ -84,6 +87,7 @@ impl TryFrom<ForwarderArgs> for Config {
     fn try_from(args: ForwarderArgs) -> Result<Self, ConfigError> {
         let pairs = args.pairs.pairs();
         clash::check(&pairs)?;
+        clash::check_proxies(&pairs, &args.proxy_protocol.accept_proxy_protocol)?;
         if let Some(name) = &args.sockets.congestion {
             check_congestion(name).map_err(|source| ConfigError::Congestion {
                 given: Given::new("--congestion", name),
@@ -97,7 +101,10 @@ impl TryFrom<ForwarderArgs> for Config {
             relay: args.relay.config(),
             timeouts: args.timeouts.config(),
             max_connections: args.access.max_connections,
+            max_connections_per_source: args.access.max_connections_per_source.0,
+            max_accept_rate: args.access.max_accept_rate.0,
             access: args.access.rules(),
+            proxy_protocol: args.proxy_protocol.config(),
             sockets: args.sockets.config(),
             log: args.log.config(),
         })

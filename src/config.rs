@@ -9,6 +9,7 @@ mod display;
 mod error;
 mod log;
 mod network;
+mod proxy_protocol;
 mod size;
 mod socket_file;
 mod span;
@@ -22,10 +23,13 @@ pub(crate) use self::congestion::check as check_congestion;
 pub use self::{
     addr::{AddrError, Forward, ListenAddr, UpstreamAddr},
     congestion::{NameError, Unavailable, parse_congestion},
-    count::{CountError, SwitchError, Workers, parse_backlog, parse_count, parse_switch},
+    count::{
+        CountError, CountLimit, SwitchError, Workers, parse_backlog, parse_count, parse_switch,
+    },
     error::{ConfigError, Given},
     log::{AccessLog, LogConfig, LogFormat, LogLevel},
     network::{NetworkError, parse_network},
+    proxy_protocol::{ProxyProtocol, SendProxy},
     size::{Size, SizeError},
     socket_file::SocketFileError,
     span::{Bounds, Limit, Span, SpanError},
@@ -50,8 +54,14 @@ pub struct Config {
     /// Live connections at most; further ones wait in the backlog. `None`: what the limit on
     /// open files carries, found at bind.
     pub max_connections: Option<NonZeroUsize>,
+    /// Live connections of one client address at most. `None`: no bound of their own.
+    pub max_connections_per_source: Option<NonZeroUsize>,
+    /// Connections let in by the second; further ones are reset. `None`: no bound.
+    pub max_accept_rate: Option<NonZeroUsize>,
     /// Who may connect.
     pub access: AccessRules,
+    /// The PROXY protocol, either way.
+    pub proxy_protocol: ProxyProtocol,
     /// What is logged, and how.
     pub log: LogConfig,
 }
@@ -90,7 +100,13 @@ impl Config {
                 reuse_port: false,
             },
             max_connections: None,
+            max_connections_per_source: defaults::MAX_CONNECTIONS_PER_SOURCE.0,
+            max_accept_rate: defaults::MAX_ACCEPT_RATE.0,
             access: AccessRules::default(),
+            proxy_protocol: ProxyProtocol {
+                send: defaults::PROXY_PROTOCOL,
+                accept: Vec::new(),
+            },
             log: LogConfig {
                 level: defaults::LOG_LEVEL,
                 format: defaults::LOG_FORMAT,

@@ -25,7 +25,7 @@ use crate::{
         drain::{Drain, Stop},
         ticker,
     },
-    edge::bind::BoundSocket,
+    edge::{accept_rate::AcceptRate, admission::Admission, bind::BoundSocket},
     path::{
         dispatch::Dispatch,
         listener::{self, Gate},
@@ -149,6 +149,7 @@ impl Server {
         let (ended, mut ends) = mpsc::unbounded_channel();
         let pipes = max_pipes(&self.config);
         let count = self.metrics.workers.len();
+        let admission = Arc::new(Admission::new(&self.config));
         let workers = self
             .metrics
             .workers
@@ -160,6 +161,7 @@ impl Server {
                     config: Arc::clone(&self.config),
                     max_pipes: pipe_share(pipes, count, id),
                     metrics: Arc::clone(metrics),
+                    admission: Arc::clone(&admission),
                     resolver: Handle::current(),
                     alarm_set: Arc::clone(&alarm_set),
                     ended: ended.clone(),
@@ -170,7 +172,9 @@ impl Server {
             permits: Arc::new(Semaphore::new(
                 self.max_connections.min(Semaphore::MAX_PERMITS),
             )),
-            access: self.config.access.clone(),
+            proxies: self.config.proxy_protocol.accept.clone(),
+            admission,
+            rate: self.config.max_accept_rate.map(AcceptRate::new),
             dispatch: Mutex::new(Dispatch::new(workers)),
             metrics: Arc::clone(&self.metrics.listeners),
             closed: CancellationToken::new(),

@@ -19,8 +19,8 @@ use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 use self::support::{
     BINARY, Echo, End, Forwarder, Link, Origin, Pattern, Process, Rig, config_for, connect,
-    eventually, eventually_some, exchange, for_each_case, is_reset, pass_to_end, patient, read_out,
-    send_until_stuck, skip, told,
+    echo_once, eventually, eventually_some, exchange, for_each_case, is_reset, pass_to_end,
+    patient, read_out, send_until_stuck, skip, told,
 };
 
 const KIB: usize = 1024;
@@ -405,13 +405,6 @@ fn a_dual_stack_listener_takes_clients_of_both_kinds() {
         Ok(client) => echo_once(&patient(client), b"6"),
         Err(error) => skip(&format!("no IPv6 here: {error}")),
     }
-}
-
-fn echo_once(mut client: &TcpStream, message: &[u8]) {
-    client.write_all(message).unwrap();
-    let mut answer = vec![0; message.len()];
-    client.read_exact(&mut answer).unwrap();
-    assert_eq!(answer, message);
 }
 
 /// A port that is taken, and refuses: nobody listens.

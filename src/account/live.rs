@@ -23,8 +23,8 @@ use crate::{
 
 /// What is known of a connection while it lives. Its task writes, the sweep reads.
 pub(crate) struct Live {
-    /// Who connected.
-    pub(crate) client: ClientPeer,
+    /// Who connected: the peer, or whom its PROXY header names.
+    pub(crate) client: Cell<ClientPeer>,
     /// When it was accepted.
     pub(crate) opened: Instant,
     /// Whom the connection was forwarded to; unset before that.
@@ -92,7 +92,7 @@ impl fmt::Display for UpstreamPeer {
 impl Live {
     /// Notes that the upstream was reached.
     pub(crate) fn connected(&self, upstream: UpstreamPeer) {
-        debug!(client = %self.client, %upstream, "connected");
+        debug!(client = %self.client.get(), %upstream, "connected");
         self.connect_time.set(Some(self.opened.elapsed()));
         drop(self.upstream.set(upstream)); // it happens once
     }
@@ -106,7 +106,7 @@ impl Live {
 
     /// Notes a direction that copied what it would have spliced.
     pub(crate) fn fell_back(&self, reason: Fallback) {
-        debug!(client = %self.client, ?reason, "copying instead of splicing");
+        debug!(client = %self.client.get(), ?reason, "copying instead of splicing");
         self.metrics.fell_back(reason);
     }
 
@@ -208,7 +208,7 @@ impl LiveTable {
         self.entered.set(serial.wrapping_add(1));
         let mut rows = self.rows.borrow_mut();
         let live = Rc::new(Live {
-            client,
+            client: Cell::new(client),
             opened,
             upstream: OnceCell::new(),
             connect_time: Cell::new(None),

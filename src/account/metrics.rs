@@ -105,6 +105,11 @@ impl WorkerMetrics {
         self.closed[by as usize][reason as usize].add(1);
     }
 
+    /// Notes a connection that was reset because of whom its PROXY header named, or for want of one.
+    pub(crate) fn rejected(&self, reason: Rejection) {
+        self.rejected[reason as usize].add(1);
+    }
+
     /// Bytes moved, all of them.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.as_flattened().iter().map(Counter::get).sum()
@@ -123,7 +128,7 @@ pub(crate) struct Metrics {
 /// What the accept loops count.
 #[derive(Debug, Default)]
 pub(crate) struct ListenerMetrics {
-    /// Connections accepted, rejected ones not among them.
+    /// Connections handed to a worker: those that were rejected at once are not among them.
     pub(crate) accepted: Counter,
     /// Failed calls of accept(2).
     pub(crate) accept_errors: Counter,
@@ -141,7 +146,8 @@ impl ListenerMetrics {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Totals {
-    /// Connections accepted, rejected ones not among them.
+    /// Connections accepted. Those that were rejected at once are not among them, those that were
+    /// rejected for their PROXY header are.
     pub accepted: u64,
     /// Connections reset before they were forwarded, for whatever reason.
     pub rejected: u64,

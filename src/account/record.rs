@@ -37,6 +37,12 @@ pub(crate) enum Reason {
     Timeout,
     /// Another error of a socket.
     Error,
+    /// `--accept-proxy-protocol`: the client's first bytes were no PROXY header.
+    ProxyHeader,
+    /// `--allow` or `--deny`, of the client that a PROXY header named.
+    Acl,
+    /// `--max-connections-per-source`, of the client that a PROXY header named.
+    SourceLimit,
     /// The upstream refused the connection.
     Refused,
     /// `--connect-timeout`.
@@ -79,6 +85,9 @@ impl fmt::Display for Reason {
             Self::Reset => "reset",
             Self::Timeout => "timeout",
             Self::Error => "error",
+            Self::ProxyHeader => "proxy_header",
+            Self::Acl => "acl",
+            Self::SourceLimit => "source_limit",
             Self::Refused => "refused",
             Self::ConnectTimeout => "connect_timeout",
             Self::Resolve => "resolve",
@@ -175,7 +184,7 @@ impl ConnectionRecord {
         };
         info!(
             target: "access",
-            client = %live.client,
+            client = %live.client.get(),
             upstream = live.upstream.get().map(UpstreamPeer::to_string),
             worker = self.worker,
             connect_ms = live.connect_time.get().map(milliseconds),

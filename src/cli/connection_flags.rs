@@ -5,8 +5,9 @@ use std::num::NonZeroUsize;
 use ipnet::IpNet;
 
 use crate::config::{
-    AccessLog, AccessRules, Limit, LogConfig, LogFormat, LogLevel, Size, SocketOptions, defaults,
-    parse_backlog, parse_congestion, parse_count, parse_network, parse_switch,
+    AccessLog, AccessRules, CountLimit, Limit, LogConfig, LogFormat, LogLevel, ProxyProtocol,
+    SendProxy, Size, SocketOptions, defaults, parse_backlog, parse_congestion, parse_count,
+    parse_network, parse_switch,
 };
 
 /// Who may connect, and how many.
@@ -17,9 +18,34 @@ pub struct AccessArgs {
     #[arg(long, value_name = "N", value_parser = parse_count, env = "PORTAMENTO_MAX_CONNECTIONS")]
     pub max_connections: Option<NonZeroUsize>,
 
+    /// Live connections of one client address at most: off, or 1 to 1000000
+    ///
+    /// Further ones are reset and counted. The address is the one that a PROXY header names, where
+    /// there is one. Clients of unix sockets are not limited.
+    #[arg(
+        long,
+        value_name = "N|off",
+        default_value_t = defaults::MAX_CONNECTIONS_PER_SOURCE,
+        env = "PORTAMENTO_MAX_CONNECTIONS_PER_SOURCE"
+    )]
+    pub max_connections_per_source: CountLimit,
+
+    /// New connections by the second at most, all listeners together: off, or 1 to 1000000
+    ///
+    /// A second's worth may come at once. Further ones are reset and counted; whoever is turned away
+    /// for another reason takes no share.
+    #[arg(
+        long,
+        value_name = "N|off",
+        default_value_t = defaults::MAX_ACCEPT_RATE,
+        env = "PORTAMENTO_MAX_ACCEPT_RATE"
+    )]
+    pub max_accept_rate: CountLimit,
+
     /// Source addresses that may connect; repeatable, or separated by commas [default: all]
     ///
-    /// A CIDR block or a single address. Others are reset and counted.
+    /// A CIDR block or a single address. Others are reset and counted. The address is the one that a
+    /// PROXY header names, where there is one.
     #[arg(
         long,
         value_name = "CIDR",
@@ -46,6 +72,49 @@ impl AccessArgs {
         AccessRules {
             allow: self.allow,
             deny: self.deny,
+        }
+    }
+}
+
+/// Who the client is, told between proxies.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "PROXY protocol")]
+pub struct ProxyProtocolArgs {
+    /// Header that tells the upstream who the client is
+    ///
+    /// It is the first thing that the upstream gets: one that does not expect it takes it for the
+    /// client's bytes.
+    #[arg(
+        long,
+        value_name = "VERSION",
+        default_value_t = defaults::PROXY_PROTOCOL,
+        env = "PORTAMENTO_PROXY_PROTOCOL"
+    )]
+    pub proxy_protocol: SendProxy,
+
+    /// Peers that must send such a header, version 1 or 2; repeatable, or separated by commas
+    /// [default: off]
+    ///
+    /// A CIDR block or a single address. With this flag every connection must come from one of these
+    /// peers and begin with a header, of 4096 bytes at most and within 5 seconds; all others are
+    /// reset and counted, since who may name a client may name any. The client that the header names
+    /// is the one of the log, of --allow, --deny and --max-connections-per-source; where it names
+    /// none (LOCAL, UNKNOWN) the peer is.
+    #[arg(
+        long,
+        value_name = "CIDR",
+        value_delimiter = ',',
+        value_parser = parse_network,
+        env = "PORTAMENTO_ACCEPT_PROXY_PROTOCOL"
+    )]
+    pub accept_proxy_protocol: Vec<IpNet>,
+}
+
+impl ProxyProtocolArgs {
+    pub(super) fn config(self) -> ProxyProtocol {
+        ProxyProtocol {
+            send: self.proxy_protocol,
+            accept: self.accept_proxy_protocol,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 use clap::CommandFactory;
 
 use super::*;
-use crate::config::{AccessLog, Engine, LogFormat, LogLevel, Sched};
+use crate::config::{AccessLog, Engine, LogFormat, LogLevel, Sched, SendProxy};
 
 /// Parses `line` as after `portamento`; the environment of the tests has no `PORTAMENTO_*`.
 fn parse(line: &str) -> Result<Config, String> {
@@ -52,6 +52,10 @@ fn each_flag_reaches_its_setting() {
     config.sockets.sndbuf = Some(13 << 10);
     config.sockets.reuse_port = true;
     config.max_connections = NonZeroUsize::new(14);
+    config.max_connections_per_source = NonZeroUsize::new(15);
+    config.max_accept_rate = NonZeroUsize::new(16);
+    config.proxy_protocol.send = SendProxy::V2;
+    config.proxy_protocol.accept = vec!["10.2.0.0/16".parse().unwrap()];
     config.access.allow = vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
     config.access.deny = vec!["10.0.0.7/32".parse().unwrap()];
     config.log.level = LogLevel::Debug;
@@ -61,7 +65,9 @@ fn each_flag_reaches_its_setting() {
          --pipe-size 128KiB --max-pipes 4 --connect-timeout 5ms --connect-retry 6s \
          --idle-timeout 7s --half-close-timeout off --max-lifetime 8s --drain-timeout 0s \
          --backlog 9 --keepalive 10s --user-timeout 11s --rcvbuf 12KiB --sndbuf 13KiB \
-         --reuse-port --max-connections 14 --allow 10.0.0.0/8 --allow ::1 --deny 10.0.0.7 \
+         --reuse-port --max-connections 14 \
+         --max-connections-per-source 15 --max-accept-rate 16 --proxy-protocol v2 \
+         --accept-proxy-protocol 10.2.0.0/16 --allow 10.0.0.0/8 --allow ::1 --deny 10.0.0.7 \
          --log-level debug --log-format json --access-log all";
     assert_eq!(parse(line), Ok(config));
 }
@@ -162,6 +168,12 @@ fn the_ends_of_every_range_are_taken_and_no_more() {
         ("rcvbuf", ["4KiB", "1GiB"], ["4095", "1073741825"]),
         ("sndbuf", ["4KiB", "1GiB"], ["4095", "1073741825"]),
         ("max-connections", ["1", "1000000"], ["0", "-1"]),
+        (
+            "max-connections-per-source",
+            ["1", "1000000"],
+            ["0", "1000001"],
+        ),
+        ("max-accept-rate", ["1", "1000000"], ["0", "1000001"]),
     ] {
         for value in inside {
             let result = parse(&format!("--{flag} {value}"));
@@ -200,8 +212,12 @@ const TABLE: &[(&str, &str)] = &[
     ("max-lifetime", "off"),
     ("drain-timeout", "25s"),
     ("max-connections", "[default: from the fd limit]"),
+    ("max-connections-per-source", "off"),
+    ("max-accept-rate", "off"),
     ("allow", "[default: all]"),
     ("deny", "[default: none]"),
+    ("proxy-protocol", "off"),
+    ("accept-proxy-protocol", "[default: off]"),
     ("backlog", "1024"),
     ("keepalive", "30s"),
     ("user-timeout", "30s"),

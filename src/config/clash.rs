@@ -2,7 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::{ConfigError, Forward, Given, ListenAddr, UpstreamAddr, socket_file};
+use ipnet::IpNet;
+
+use super::{ConfigError, Forward, Given, ListenAddr, UpstreamAddr, display::list, socket_file};
 
 /// A pair, and the flags that gave it; both are the same one for `--forward`.
 pub(crate) struct GivenForward {
@@ -36,6 +38,20 @@ pub(crate) fn check(pairs: &[GivenForward]) -> Result<(), ConfigError> {
         }
     }
     pairs.iter().try_for_each(check_socket_files)
+}
+
+/// Finds a listener whose clients `--accept-proxy-protocol` would all turn away.
+pub(crate) fn check_proxies(pairs: &[GivenForward], accept: &[IpNet]) -> Result<(), ConfigError> {
+    let unaddressed = pairs
+        .iter()
+        .find(|pair| matches!(pair.forward.listen, ListenAddr::Unix(_)));
+    match unaddressed {
+        Some(pair) if !accept.is_empty() => Err(ConfigError::UnaddressedProxies {
+            accept: Given::new("--accept-proxy-protocol", &list(accept)),
+            listen: pair.listen.clone(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn check_socket_files(pair: &GivenForward) -> Result<(), ConfigError> {

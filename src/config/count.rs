@@ -35,6 +35,40 @@ impl fmt::Display for Workers {
     }
 }
 
+/// A bound on a number that may be `off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CountLimit(pub Option<NonZeroUsize>);
+
+impl CountLimit {
+    /// No bound.
+    pub const OFF: Self = Self(None);
+}
+
+impl FromStr for CountLimit {
+    type Err = CountError;
+
+    fn from_str(text: &str) -> Result<Self, CountError> {
+        if text == OFF {
+            return Ok(Self::OFF);
+        }
+        match text.parse() {
+            Ok(count) if defaults::COUNT_LIMIT_RANGE.contains(&count) => {
+                Ok(Self(NonZeroUsize::new(count)))
+            }
+            _ => Err(CountError::Limit),
+        }
+    }
+}
+
+impl fmt::Display for CountLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(count) => count.fmt(f),
+            None => f.write_str(OFF),
+        }
+    }
+}
+
 /// Reads a count that is not zero.
 ///
 /// # Errors
@@ -81,6 +115,13 @@ pub enum CountError {
         to = defaults::WORKERS_RANGE.end(),
     )]
     Workers,
+    /// No bound on a number.
+    #[error(
+        "give off, or a whole number from {from} to {to}",
+        from = defaults::COUNT_LIMIT_RANGE.start(),
+        to = defaults::COUNT_LIMIT_RANGE.end(),
+    )]
+    Limit,
     /// No count that is not zero.
     #[error("give a whole number from 1; without the flag, the bound follows the host")]
     Zero,
@@ -90,6 +131,7 @@ pub enum CountError {
 }
 
 const AUTO: &str = "auto";
+const OFF: &str = "off";
 
 #[cfg(test)]
 mod tests {
@@ -107,6 +149,18 @@ mod tests {
         }
         let advice = "give auto, or a whole number from 1 to 256";
         assert_eq!(CountError::Workers.to_string(), advice);
+    }
+
+    #[test]
+    fn a_bound_on_a_number_may_be_off() {
+        for (text, limit) in [("off", None), ("1", Some(1)), ("1000000", Some(1_000_000))] {
+            let limit = CountLimit(limit.and_then(NonZeroUsize::new));
+            assert_eq!(text.parse(), Ok(limit), "{text}");
+            assert_eq!(limit.to_string(), text);
+        }
+        for text in ["", "0", "1000001", "-1", "1.5", "Off", "1/s"] {
+            assert_eq!(text.parse::<CountLimit>(), Err(CountError::Limit), "{text}");
+        }
     }
 
     #[test]

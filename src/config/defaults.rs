@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    AccessLog, Engine, ListenAddr, LogFormat, LogLevel, Sched, UpstreamAddr,
+    AccessLog, CountLimit, Engine, ListenAddr, LogFormat, LogLevel, Sched, SendProxy, UpstreamAddr,
     size::{GIB, KIB, MIB, Size},
     span::{Bounds, Limit, Span},
 };
@@ -54,6 +54,15 @@ pub const LIMIT_BOUNDS: Bounds = millis(Span::millis(1), Span::secs(365 * 86_400
 pub const DRAIN_TIMEOUT: Span = Span::secs(25);
 /// Zero cuts at once.
 pub const DRAIN_TIMEOUT_BOUNDS: Bounds = millis(Span::secs(0), Span::secs(86_400));
+
+/// A source is as free as all others together.
+pub const MAX_CONNECTIONS_PER_SOURCE: CountLimit = CountLimit::OFF;
+/// As fast as they come.
+pub const MAX_ACCEPT_RATE: CountLimit = CountLimit::OFF;
+/// What either takes; no host accepts a million connections a second.
+pub const COUNT_LIMIT_RANGE: RangeInclusive<usize> = 1..=1_000_000;
+/// An upstream that does not expect a header takes it for the client's bytes.
+pub const PROXY_PROTOCOL: SendProxy = SendProxy::Off;
 
 /// Connections that may wait to be accepted.
 pub const BACKLOG: u16 = 1024;

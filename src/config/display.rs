@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::{
-    AccessRules, Config, Engine, Limit, RelayConfig, Sched, Size, SocketOptions, Span, Timeouts,
-    count::Workers, show_choice,
+    AccessRules, Config, CountLimit, Engine, Limit, ProxyProtocol, RelayConfig, Sched, Size,
+    SocketOptions, Span, Timeouts, count::Workers, show_choice,
 };
 
 impl fmt::Display for Config {
@@ -17,7 +17,13 @@ impl fmt::Display for Config {
             " max_connections={}",
             or("by-nofile", self.max_connections)
         )?;
-        write!(f, " {} {}", self.access, self.log)
+        write!(
+            f,
+            " max_connections_per_source={} max_accept_rate={}",
+            CountLimit(self.max_connections_per_source),
+            CountLimit(self.max_accept_rate),
+        )?;
+        write!(f, " {} {} {}", self.access, self.proxy_protocol, self.log)
     }
 }
 
@@ -81,17 +87,31 @@ impl fmt::Display for SocketOptions {
 
 impl fmt::Display for AccessRules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let or_off = |list: String| or("off", Some(list).filter(|list| !list.is_empty()));
         write!(
             f,
             "allow={} deny={}",
-            or_off(list(&self.allow)),
-            or_off(list(&self.deny))
+            list_or_off(&self.allow),
+            list_or_off(&self.deny)
         )
     }
 }
 
-fn list(items: &[impl ToString]) -> String {
+impl fmt::Display for ProxyProtocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "proxy_protocol={} accept_proxy_protocol={}",
+            self.send,
+            list_or_off(&self.accept)
+        )
+    }
+}
+
+fn list_or_off(items: &[impl ToString]) -> String {
+    or("off", Some(list(items)).filter(|list| !list.is_empty()))
+}
+
+pub(super) fn list(items: &[impl ToString]) -> String {
     let items: Vec<_> = items.iter().map(ToString::to_string).collect();
     items.join(",")
 }

@@ -29,6 +29,17 @@ pub enum ConfigError {
         /// Where the listener was typed.
         listen: Given,
     },
+    /// PROXY headers are accepted by the sender's address, and a listener's clients have none.
+    #[error(
+        "{accept} and {listen}: the clients of a unix socket have no address, so that each would \
+         be turned away; listen on a port"
+    )]
+    UnaddressedProxies {
+        /// The networks.
+        accept: Given,
+        /// The unix socket.
+        listen: Given,
+    },
     /// A path that cannot be the unix socket that it should be.
     #[error("{given}: {source}")]
     SocketFile {

@@ -1,6 +1,6 @@
 //! Who may connect.
 
-use std::net::IpAddr;
+use ipnet::IpNet;
 
 use crate::{account::live::ClientPeer, config::AccessRules};
 
@@ -9,13 +9,18 @@ impl AccessRules {
     /// dual-stack listener counts by its IPv4 address. Clients of unix sockets are the file
     /// system's to keep out.
     pub(crate) fn admits(&self, client: ClientPeer) -> bool {
-        let ClientPeer::Ip(addr) = client else {
-            return true;
-        };
-        let ip: IpAddr = addr.ip().to_canonical();
-        let listed = |nets: &[ipnet::IpNet]| nets.iter().any(|net| net.contains(&ip));
-        !listed(&self.deny) && (self.allow.is_empty() || listed(&self.allow))
+        client == ClientPeer::Unix
+            || !listed(&self.deny, client) && (self.allow.is_empty() || listed(&self.allow, client))
     }
+}
+
+/// Whether a peer is in one of these networks; one of a unix socket is in none.
+pub(crate) fn listed(nets: &[IpNet], peer: ClientPeer) -> bool {
+    let ClientPeer::Ip(addr) = peer else {
+        return false;
+    };
+    let ip = addr.ip().to_canonical();
+    nets.iter().any(|net| net.contains(&ip))
 }
 
 #[cfg(test)]

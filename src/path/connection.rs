@@ -1,24 +1,27 @@
 //! One connection: reach the upstream, relay, close both sockets as it ended.
 
 use std::{
-    future::poll_fn,
-    os::fd::OwnedFd,
-    rc::Rc,
-    task::{Poll, ready},
+    future::poll_fn, io, net::SocketAddr, os::fd::OwnedFd, pin::pin, rc::Rc, task::Poll,
     time::Instant,
 };
 
 use rustix::io::Errno;
 use tokio::sync::OwnedSemaphorePermit;
+use tracing::debug;
 
 use super::{relay::relay, socket, socket::Socket, worker::Context};
 use crate::{
     account::{
         live::{ClientPeer, Live, UpstreamPeer},
         record::{By, ConnectionRecord, Outcome, Reason},
+        rejection::Rejection,
     },
-    config::UpstreamAddr,
-    edge::upstream::Connector,
+    config::{SendProxy, UpstreamAddr},
+    edge::{
+        admission::Admitted,
+        proxy_protocol::{self, Announcement},
+        upstream::Connector,
+    },
 };
 
 /// A connection on its way from the accept loop to its worker.
@@ -27,68 +30,156 @@ pub(crate) struct Accepted {
     pub(crate) socket: OwnedFd,
     /// Who connected.
     pub(crate) client: ClientPeer,
+    /// Its first bytes are a PROXY header, which says who the client is.
+    pub(crate) behind_proxy: bool,
     /// When.
     pub(crate) opened: Instant,
     /// Which of the forwards it came in by.
     pub(crate) forward: usize,
     /// Its share of `--max-connections`; the accept loop waits for one when it is dropped.
     pub(crate) permit: OwnedSemaphorePermit,
+    /// What it holds of other bounds; to come where a PROXY header says who the client is.
+    pub(crate) admitted: Admitted,
 }
 
 /// Serves one connection from its first byte to its record.
-pub(crate) async fn serve(accepted: Accepted, context: Rc<Context>) {
-    let Accepted {
-        socket,
-        client,
-        opened,
-        forward,
-        permit,
-    } = accepted;
-    let entry = context.enter(client, opened);
-    let record = ConnectionRecord::open(entry.live(), context.config.log.access_log, context.id);
-    let upstream = &context.config.forwards[forward].upstream;
-    let outcome = forward_to(upstream, socket, &entry.live(), &context).await;
+pub(crate) async fn serve(mut accepted: Accepted, context: Rc<Context>) {
+    let entry = context.enter(accepted.client, accepted.opened);
+    let record = ConnectionRecord::open(
+        Rc::clone(entry.live()),
+        context.config.log.access_log,
+        context.id,
+    );
+    // Boxed: what only an opening needs, an idle connection does not keep.
+    let opened = Box::pin(open(
+        accepted.socket,
+        accepted.behind_proxy,
+        accepted.forward,
+        entry.live(),
+        &context,
+        &mut accepted.admitted,
+    ))
+    .await;
+    let outcome = match &opened {
+        Ok(ends) => relay(&ends.client, &ends.upstream, &context.pools, entry.live()).await,
+        Err(outcome) => *outcome,
+    };
+    if let Ok(ends) = opened {
+        close(ends, outcome, entry.live()).await;
+    }
     record.close(outcome);
-    drop((entry, permit)); // in this order: whoever waits for the permit finds the entry gone
+    // In this order: whoever waits for the permit finds the rest gone.
+    drop((entry, accepted.admitted, accepted.permit));
 }
 
-async fn forward_to(
-    upstream: &UpstreamAddr,
+/// Both ends of a connection that stands.
+struct Ends {
+    client: Socket,
+    upstream: Socket,
+}
+
+/// Brings a connection to where bytes can be relayed: learns who the client is, where its header
+/// tells, and reaches the upstream. On failure the client is reset.
+async fn open(
     client: OwnedFd,
+    behind_proxy: bool,
+    forward: usize,
     live: &Live,
     context: &Context,
-) -> Outcome {
-    let (upstream, peer) = match connect(upstream, live, context).await {
-        Ok(connected) => connected,
+    admitted: &mut Admitted,
+) -> Result<Ends, Outcome> {
+    let (client, destination) = if behind_proxy {
+        identify(client, live, context, admitted).await?
+    } else {
+        (client, None)
+    };
+    let upstream = &context.config.forwards[forward].upstream;
+    let reaching = reach(upstream, &client, destination, live, context);
+    let reached = unless_cut(live, reaching).await;
+    let (upstream, peer) = match reached.unwrap_or_else(|reason| Err(Outcome::cut(reason))) {
+        Ok(reached) => reached,
         Err(outcome) => {
             socket::reset(client); // at once: whoever is behind it can try elsewhere
-            return outcome;
+            return Err(outcome);
         }
     };
-    let registered = match live.client {
+    let client = match live.client.get() {
         ClientPeer::Ip(_) => Socket::tcp(client),
         ClientPeer::Unix => Socket::unix(client),
     };
-    let client = match registered {
-        Ok(client) => client,
-        Err(error) => {
-            let errno = Errno::from_io_error(&error);
-            return Outcome {
-                by: By::Proxy,
-                reason: Reason::Error,
-                errno,
-            };
-        }
-    };
+    let client = client.map_err(unregistered)?;
     client.read_eagerly();
     live.connected(peer);
-    let outcome = relay(&client, &upstream, &context.pools, live).await;
-    close(client, upstream, outcome, live).await;
-    outcome
+    Ok(Ends { client, upstream })
 }
 
-async fn connect(
+/// Learns from a PROXY header who the client is, and lets it in or resets it. Returns where the
+/// client meant to go, if the header says so.
+async fn identify(
+    socket: OwnedFd,
+    live: &Live,
+    context: &Context,
+    admitted: &mut Admitted,
+) -> Result<(OwnedFd, Option<SocketAddr>), Outcome> {
+    let socket = Socket::tcp(socket).map_err(unregistered)?;
+    match admit_named(&socket, live, context, admitted).await {
+        // Registered anew when the relay is due, the socket tells anew what it holds.
+        Ok(destination) => Ok((socket.release(), destination)),
+        Err(outcome) => {
+            socket.reset();
+            Err(outcome)
+        }
+    }
+}
+
+async fn admit_named(
+    socket: &Socket,
+    live: &Live,
+    context: &Context,
+    admitted: &mut Admitted,
+) -> Result<Option<SocketAddr>, Outcome> {
+    let header = proxy_protocol::receive(socket, live.opened, &context.alarms);
+    let header = match unless_cut(live, header).await {
+        Err(reason) => return Err(Outcome::cut(reason)),
+        Ok(Ok(header)) => header,
+        Ok(Err(error)) => {
+            debug!(client = %live.client.get(), %error, "no PROXY header");
+            live.metrics.rejected(Rejection::ProxyHeader);
+            return Err(Outcome {
+                by: By::Client,
+                reason: Reason::ProxyHeader,
+                errno: error.errno(),
+            });
+        }
+    };
+    if let Some(addresses) = header {
+        live.client.set(ClientPeer::Ip(addresses.source));
+    }
+    *admitted = context
+        .admission
+        .admit(live.client.get())
+        .map_err(|refusal| {
+            live.metrics.rejected(refusal.into());
+            Outcome::cut(refusal.into())
+        })?;
+    Ok(header.map(|addresses| addresses.destination))
+}
+
+/// The outcome of a client whose socket the reactor can't take.
+fn unregistered(error: io::Error) -> Outcome {
+    Outcome {
+        by: By::Proxy,
+        reason: Reason::Error,
+        errno: Errno::from_io_error(&error),
+    }
+}
+
+/// Connects to the upstream, and tells it who the client is where `--proxy-protocol` says so. The
+/// header is no byte of the connection: it is counted nowhere.
+async fn reach(
     upstream: &UpstreamAddr,
+    client: &OwnedFd,
+    destination: Option<SocketAddr>,
     live: &Live,
     context: &Context,
 ) -> Result<(Socket, UpstreamPeer), Outcome> {
@@ -98,17 +189,36 @@ async fn connect(
         alarms: &context.alarms,
         resolver: &context.resolver,
     };
-    let mut connecting = Box::pin(connector.connect(upstream, live.opened));
+    let (upstream, peer) = connector.connect(upstream, live.opened).await?;
+    let version = context.config.proxy_protocol.send;
+    if version != SendProxy::Off {
+        let announcement = Announcement {
+            client: live.client.get(),
+            destination,
+            socket: client,
+        };
+        announcement
+            .send(&upstream, version)
+            .await
+            .map_err(|errno| Outcome::failed(By::Upstream, errno))?;
+    }
+    Ok((upstream, peer))
+}
+
+/// Runs `future` until the connection is cut.
+async fn unless_cut<F: Future>(live: &Live, future: F) -> Result<F::Output, Reason> {
+    let mut future = pin!(future);
     poll_fn(|cx| match live.poll_cut(cx) {
-        Poll::Ready(reason) => Poll::Ready(Err(Outcome::cut(reason))),
-        Poll::Pending => connecting.as_mut().poll(cx),
+        Poll::Ready(reason) => Poll::Ready(Err(reason)),
+        Poll::Pending => future.as_mut().poll(cx).map(Ok),
     })
     .await
 }
 
 /// Closes both sockets: FIN stays FIN, a reset stays a reset, and what this process cuts short is
 /// told to both sides as a reset, since neither has seen the end.
-async fn close(client: Socket, upstream: Socket, outcome: Outcome, live: &Live) {
+async fn close(ends: Ends, outcome: Outcome, live: &Live) {
+    let Ends { client, upstream } = ends;
     match (outcome.reason, outcome.by) {
         (Reason::Fin, _) => {}
         (_, By::Proxy) => {
@@ -130,15 +240,7 @@ async fn close(client: Socket, upstream: Socket, outcome: Outcome, live: &Live) 
 /// not. A peer that takes nothing is given up when the connection is cut.
 async fn flush(socket: &Socket, live: &Live) {
     live.half_closed.set(true); // --half-close-timeout bounds the wait
-    let mut sent = Box::pin(socket.sent());
-    poll_fn(|cx| match live.poll_cut(cx) {
-        Poll::Ready(_) => Poll::Ready(()),
-        Poll::Pending => {
-            ready!(sent.as_mut().poll(cx));
-            Poll::Ready(())
-        }
-    })
-    .await;
+    unless_cut(live, Box::pin(socket.sent())).await.ok();
 }
 
 #[cfg(test)]
@@ -151,7 +253,7 @@ mod tests {
     #[test]
     fn the_future_of_a_connection_has_its_size() {
         let size = size_of_output(serve);
-        assert!((500..=700).contains(&size), "{size} bytes");
+        assert!((500..=600).contains(&size), "{size} bytes");
     }
 
     fn size_of_output<A, B, F>(_: impl FnOnce(A, B) -> F) -> usize {

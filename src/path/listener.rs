@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ipnet::IpNet;
 use rustix::{
     io::Errno,
     net::{SocketAddrAny, SocketFlags, acceptfrom_with},
@@ -22,8 +23,12 @@ use tracing::{debug, error};
 use super::{connection::Accepted, dispatch::Dispatch, socket};
 use crate::{
     account::{live::ClientPeer, metrics::ListenerMetrics, rejection::Rejection},
-    config::AccessRules,
-    edge::bind::BoundSocket,
+    edge::{
+        accept_rate::AcceptRate,
+        access,
+        admission::{Admission, Admitted},
+        bind::BoundSocket,
+    },
     sys::{self, errno_name},
 };
 
@@ -31,7 +36,11 @@ use crate::{
 pub(crate) struct Gate {
     /// One permit per connection: `--max-connections`.
     pub(crate) permits: Arc<Semaphore>,
-    pub(crate) access: AccessRules,
+    /// The peers that must send a PROXY header; if not empty, the only ones that may connect.
+    pub(crate) proxies: Vec<IpNet>,
+    pub(crate) admission: Arc<Admission>,
+    /// Absent without `--max-accept-rate`.
+    pub(crate) rate: Option<AcceptRate>,
     /// Locked for a moment per connection, by the one thread that accepts.
     pub(crate) dispatch: Mutex<Dispatch>,
     pub(crate) metrics: Arc<ListenerMetrics>,
@@ -102,24 +111,45 @@ impl Gate {
         forward: usize,
         permit: OwnedSemaphorePermit,
     ) {
-        if !self.access.admits(client) {
-            self.metrics.rejected(Rejection::Acl);
-            debug!(%client, "rejected by --allow or --deny");
-            socket::reset(socket);
-            return;
-        }
+        let admitted = match self.judge(client) {
+            Ok(admitted) => admitted,
+            Err(reason) => {
+                self.metrics.rejected(reason);
+                debug!(%client, %reason, "rejected");
+                socket::reset(socket);
+                return;
+            }
+        };
         self.metrics.accepted.add(1);
         let accepted = Accepted {
             socket,
             client,
+            behind_proxy: !self.proxies.is_empty(),
             opened: Instant::now(),
             forward,
             permit,
+            admitted,
         };
         self.dispatch
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .hand_over(accepted);
+    }
+
+    /// Whether a peer may connect. Whoever is turned away for another reason takes no share of
+    /// `--max-accept-rate`.
+    fn judge(&self, peer: ClientPeer) -> Result<Admitted, Rejection> {
+        let admitted = if self.proxies.is_empty() {
+            self.admission.admit(peer)?
+        } else if access::listed(&self.proxies, peer) {
+            None // the worker reads who the client is
+        } else {
+            return Err(Rejection::ProxyHeader);
+        };
+        match &self.rate {
+            Some(rate) if !rate.take(Instant::now()) => Err(Rejection::Limit),
+            _ => Ok(admitted),
+        }
     }
 }
 

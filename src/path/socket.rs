@@ -232,9 +232,14 @@ impl Socket {
         shutdown(self.fd.as_fd(), Shutdown::Write).ok();
     }
 
+    /// Gives the descriptor back, unregistered.
+    pub(crate) fn release(self) -> OwnedFd {
+        self.fd.into_inner()
+    }
+
     /// Closes with a reset instead of an end of stream.
     pub(crate) fn reset(self) {
-        reset(self.fd.into_inner());
+        reset(self.release());
     }
 }
 

@@ -31,6 +31,7 @@ use crate::{
         record::Reason,
     },
     config::{Config, Sched},
+    edge::admission::Admission,
     sys,
 };
 
@@ -124,6 +125,7 @@ pub(crate) struct Seed {
     /// Pipes that it may hold.
     pub(crate) max_pipes: usize,
     pub(crate) metrics: Arc<WorkerMetrics>,
+    pub(crate) admission: Arc<Admission>,
     /// The control runtime, whose threads may wait for a name server.
     pub(crate) resolver: Handle,
     /// Wakes the ticker when the first alarm is set.
@@ -147,6 +149,7 @@ impl Seed {
             table: LiveTable::default(),
             alarms: Alarms::new(Arc::clone(&self.metrics), self.alarm_set),
             metrics: self.metrics,
+            admission: self.admission,
             resolver: self.resolver,
         }
     }
@@ -159,6 +162,8 @@ pub(crate) struct Context {
     pub(crate) pools: Pools,
     pub(crate) alarms: Alarms,
     pub(crate) resolver: Handle,
+    /// For those whom only a PROXY header names.
+    pub(crate) admission: Arc<Admission>,
     table: LiveTable,
     metrics: Arc<WorkerMetrics>,
 }
@@ -198,8 +203,8 @@ pub(crate) struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    pub(crate) fn live(&self) -> Rc<Live> {
-        Rc::clone(&self.live)
+    pub(crate) fn live(&self) -> &Rc<Live> {
+        &self.live
     }
 }
 

@@ -1,6 +1,10 @@
 //! An origin for thousands of connections.
 
-use std::{net::SocketAddr, thread};
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    thread,
+};
 
 use tokio::{io, net::TcpListener, runtime::Builder, sync::oneshot};
 
@@ -53,4 +57,15 @@ async fn serve(listener: TcpListener) {
             drop(io::copy(&mut from, &mut to).await); // clients may end as they like
         });
     }
+}
+
+/// Sends a message to an [`Echo`] and gets it back.
+///
+/// # Panics
+/// It does not come back as it was.
+pub(crate) fn echo_once(mut client: &TcpStream, message: &[u8]) {
+    client.write_all(message).unwrap();
+    let mut answer = vec![0; message.len()];
+    client.read_exact(&mut answer).unwrap();
+    assert_eq!(answer, message);
 }

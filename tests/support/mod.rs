@@ -9,11 +9,13 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod echo;
+mod foreign;
 mod forwarder;
 mod lines;
 mod link;
 mod pattern;
 mod process;
+pub(crate) mod proxy_header;
 
 use std::{
     thread,
@@ -23,7 +25,8 @@ use std::{
 use portamento::config::Engine;
 
 pub(crate) use self::{
-    echo::Echo,
+    echo::{Echo, echo_once},
+    foreign::{Foreign, installed},
     forwarder::{Forwarder, Rig, config_for},
     lines::Line,
     link::{

@@ -1,0 +1,155 @@
+//! The PROXY protocol: which client a connection is from, told between proxies in its first bytes.
+
+mod header;
+
+use std::{
+    future::poll_fn,
+    net::SocketAddr,
+    os::fd::{AsFd, OwnedFd},
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    io::Errno,
+    net::{RecvFlags, SendFlags, SocketAddrUnix, getsockname, recv, send},
+};
+
+use self::header::{Addresses, HeaderError, MAX_LEN, Told};
+use crate::{
+    account::live::ClientPeer,
+    config::SendProxy,
+    path::{
+        socket::{Short, Socket},
+        worker::Alarms,
+    },
+};
+
+/// From accept to the end of the header. The specification asks for 3 seconds at least, which a lost
+/// segment takes; a sender has no reason for a second one.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why a client gave no header.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unheaded {
+    #[error("malformed: {0}")]
+    Malformed(#[from] HeaderError),
+    #[error("cut short")]
+    CutShort,
+    #[error("late")]
+    Late,
+    #[error("the connection failed: {0}")]
+    Failed(#[from] Errno),
+}
+
+impl Unheaded {
+    /// That of the connection, if it has failed.
+    pub(crate) fn errno(&self) -> Option<Errno> {
+        match self {
+            Self::Failed(errno) => Some(*errno),
+            Self::Malformed(_) | Self::CutShort | Self::Late => None,
+        }
+    }
+}
+
+/// Receives a client's header, and not one byte more; what follows is the relay's.
+///
+/// # Errors
+/// There is none, or not within [`PATIENCE`] of `opened`.
+pub(crate) async fn receive(
+    client: &Socket,
+    opened: Instant,
+    alarms: &Alarms,
+) -> Result<Option<Addresses>, Unheaded> {
+    let header = alarms.bound(opened + PATIENCE, read(client)).await;
+    Ok(header::parse(&header.ok_or(Unheaded::Late)??)?)
+}
+
+/// Looks at what is there, takes of it what belongs to the header, and goes on until that is whole.
+/// A look alone would not tell the end of the stream from a sender that pauses.
+async fn read(client: &Socket) -> Result<Vec<u8>, Unheaded> {
+    let mut bytes = vec![0; MAX_LEN];
+    let mut taken = 0;
+    client.read_eagerly();
+    loop {
+        let space = &mut bytes[taken..];
+        // A short look has seen all that the socket holds, and the rest of it is taken below or
+        // left to the relay, whose first read does not ask the reactor.
+        let short = Short::Exhausts(space.len());
+        let seen = poll_fn(|cx| {
+            client.poll_read(cx, short, |fd| {
+                recv(fd, &mut *space, RecvFlags::PEEK).map(|(count, _)| count)
+            })
+        });
+        let seen = taken + seen.await?;
+        if seen == taken {
+            return Err(Unheaded::CutShort);
+        }
+        let length = header::length(&bytes[..seen])?;
+        let whole = length.is_some_and(|length| length <= seen);
+        let belongs = length.map_or(seen, |length| length.min(seen));
+        while taken < belongs {
+            let (count, _) = recv(
+                client.as_fd(),
+                &mut bytes[taken..belongs],
+                RecvFlags::empty(),
+            )?;
+            taken += count;
+        }
+        if whole {
+            bytes.truncate(taken);
+            return Ok(bytes);
+        }
+    }
+}
+
+/// What an upstream is told.
+pub(crate) struct Announcement<'a> {
+    /// Who the client is.
+    pub(crate) client: ClientPeer,
+    /// Where it meant to go, as its own header said; else that is the address of its socket.
+    pub(crate) destination: Option<SocketAddr>,
+    /// The client's socket.
+    pub(crate) socket: &'a OwnedFd,
+}
+
+impl Announcement<'_> {
+    /// Sends it, as the first bytes of the connection.
+    ///
+    /// # Errors
+    /// What send(2) fails with.
+    pub(crate) async fn send(&self, upstream: &Socket, version: SendProxy) -> Result<(), Errno> {
+        write(upstream, &self.encode(version)?).await
+    }
+
+    fn encode(&self, version: SendProxy) -> Result<Vec<u8>, Errno> {
+        let listener;
+        let told = match self.client {
+            ClientPeer::Ip(source) => Told::Tcp(Addresses {
+                source,
+                destination: match self.destination {
+                    Some(destination) => destination,
+                    None => getsockname(self.socket)?.try_into()?,
+                },
+            }),
+            ClientPeer::Unix => {
+                listener = SocketAddrUnix::try_from(getsockname(self.socket)?)?;
+                Told::Unix(listener.path_bytes().unwrap_or_default())
+            }
+        };
+        Ok(match version {
+            SendProxy::Off => Vec::new(),
+            SendProxy::V1 => told.v1(),
+            SendProxy::V2 => told.v2(),
+        })
+    }
+}
+
+async fn write(upstream: &Socket, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        let short = Short::Exhausts(bytes.len());
+        let sent =
+            poll_fn(|cx| upstream.poll_write(cx, short, |fd| send(fd, bytes, SendFlags::NOSIGNAL)));
+        bytes = &bytes[sent.await?..];
+    }
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! Ten thousand peers that should send a PROXY header and don't.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, SocketAddr, TcpStream},
+};
+
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
+
+use self::support::{
+    Echo, Process, Random, all_at_once, connect, echo_once, eventually, proxy_header, skip,
+};
+
+const PEERS: usize = 10_000;
+/// Of them, those that are waited for.
+const SLOW: usize = 500;
+
+const THREADS: usize = 4;
+
+#[test]
+fn ten_thousand_malformed_headers_leave_nothing_behind() {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    if maximum.is_some_and(|files| files < 4 * SLOW as u64) {
+        return skip("the hard limit on open files is too low");
+    }
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    setrlimit(Resource::Nofile, raised).unwrap();
+    let echo = Echo::start();
+    let flags = ["--accept-proxy-protocol", "127.0.0.1", "--workers", "2"];
+    let mut process = Process::start(echo.addr(), &flags);
+    let addr = process.addr();
+    let good = served(addr);
+    let files = process.files();
+
+    let slow: Vec<_> = (0..SLOW).map(|number| slow(addr, number)).collect();
+    let threads = (0..THREADS).map(|thread| (format!("peers {thread}"), thread));
+    all_at_once(threads, |thread| {
+        let mut random = Random::new(thread as u64);
+        for number in 0..(PEERS - SLOW) / THREADS {
+            malformed(addr, number, &mut random);
+        }
+        echo_once(&served(addr), b"and a good one");
+    });
+    echo_once(&good, b"all the while");
+    for mut peer in slow {
+        assert!(peer.read(&mut [0]).is_err(), "reset, not answered");
+    }
+
+    eventually("every connection but one has ended", || {
+        process.files() == files && process.records().len() == PEERS + THREADS
+    });
+    let records = process.records();
+    let malformed = records
+        .iter()
+        .filter(|record| record.end().1 == "proxy_header");
+    assert_eq!(malformed.count(), PEERS);
+    let forwarded = records
+        .iter()
+        .filter(|record| record.get("upstream").is_some());
+    assert_eq!(forwarded.count(), THREADS);
+    echo_once(&good, b"and after");
+    drop(good);
+    process.signal(Signal::INT);
+    assert!(process.wait().success());
+    let stopped = &process.lines_with("stopped")[0];
+    assert_eq!(stopped.number("rejected"), PEERS);
+    assert_eq!(stopped.number("accepted"), PEERS + THREADS + 1);
+}
+
+/// A client behind a proxy that knows how to speak.
+fn served(to: SocketAddr) -> TcpStream {
+    let mut client = connect(to);
+    let source = ([192, 0, 2, 1], client.local_addr().unwrap().port()).into();
+    client.write_all(&proxy_header::v2(source, to)).unwrap();
+    echo_once(&client, b"good");
+    client
+}
+
+/// A peer that starts a header and never ends it.
+fn slow(to: SocketAddr, number: usize) -> TcpStream {
+    let mut peer = connect(to);
+    let start: &[u8] = match number % 4 {
+        0 => b"",
+        1 => b"PROXY ",
+        2 => b"PROXY TCP4 192.0.2.1 192.0.2.2 1",
+        _ => b"\r\n\r\n\0\r\nQUIT\n!\x11\0\x0C\xC0\0\x02",
+    };
+    peer.write_all(start).unwrap();
+    peer
+}
+
+/// Sends what is no header, and sees the connection end.
+fn malformed(to: SocketAddr, number: usize, random: &mut Random) {
+    let mut peer = connect(to);
+    let garbage: Vec<u8> = (0..random.within(0, 300))
+        .map(|_| random.next_u64().to_le_bytes()[0])
+        .collect();
+    let (bytes, ends) = match number % 10 {
+        0 => (garbage, true),
+        1 => ([b"PROXY ", &garbage[..]].concat(), true),
+        2 => ([b"\r\n\r\n\0\r\nQUIT\n", &garbage[..]].concat(), true),
+        3 => (
+            b"PROXY TCP4 192.0.2.1 192.0.2.2 1 65536\r\n".to_vec(),
+            false,
+        ),
+        4 => (b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\n".to_vec(), false),
+        5 => ([b"PROXY UNKNOWN ", &[b'x'; 200][..]].concat(), false),
+        6 => (proxy_header::v2_block(0x21, 0x41, &garbage), false),
+        7 => (proxy_header::v2_block(0x21, 0x11, &[0; 11]), false),
+        8 => (proxy_header::v2_block(0x21, 0x11, &[0; 5000]), false),
+        _ => (
+            b"GET / HTTP/1.1\r\nHost: portamento\r\n\r\n".to_vec(),
+            false,
+        ),
+    };
+    // It may be reset in the middle.
+    peer.write_all(&bytes).ok();
+    if ends {
+        peer.shutdown(Shutdown::Write).ok();
+    }
+    assert!(
+        peer.read(&mut [0]).is_err(),
+        "case {}: reset, not answered",
+        number % 10
+    );
+}
