@@ -204,4 +204,5 @@ fn mapped(addr: SocketAddr) -> SocketAddr {
 }
 
 #[cfg(test)]
+#[path = "header/tests.rs"] // also for rustfmt, where fuzz/ includes this file
 mod tests;
