@@ -16,7 +16,7 @@ use crate::config::{
 };
 
 pub use self::{
-    connection_flags::{AccessArgs, LogArgs, SocketArgs},
+    connection_flags::{AccessArgs, AdminArgs, LogArgs, SocketArgs},
     relay_flags::{PairArgs, RelayArgs, TimeoutArgs},
 };
 
@@ -60,6 +60,9 @@ pub struct ForwarderArgs {
     /// Options of the sockets.
     #[command(flatten)]
     pub sockets: SocketArgs,
+    /// Who may look at the process.
+    #[command(flatten)]
+    pub admin: AdminArgs,
     /// What is logged, and how.
     #[command(flatten)]
     pub log: LogArgs,
@@ -100,6 +103,8 @@ impl TryFrom<ForwarderArgs> for Config {
             access: args.access.rules(),
             sockets: args.sockets.config(),
             log: args.log.config(),
+            admin: args.admin.admin.0,
+            sample_delay: true,
         })
     }
 }

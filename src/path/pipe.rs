@@ -134,6 +134,16 @@ impl PipePool {
     pub(crate) fn alive(&self) -> usize {
         self.alive.get()
     }
+
+    /// Those of them that nobody has leased.
+    pub(crate) fn free(&self) -> usize {
+        self.free.borrow().len()
+    }
+
+    /// Bytes of capacity that the kernel granted last; zero before the first pipe.
+    pub(crate) fn granted(&self) -> usize {
+        self.granted.get()
+    }
 }
 
 /// A pipe, held by one direction of one connection for a burst.
