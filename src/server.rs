@@ -32,6 +32,7 @@ use crate::{
     path::{
         dispatch::Dispatch,
         listener::{self, Gate},
+        pipe,
         worker::{Seed, Worker},
     },
     sys,
@@ -141,6 +142,10 @@ impl Server {
             None => affordable.ok_or(StartError::Files { limit: nofile })?,
         };
         let metrics = Metrics::new(workers);
+        let granted = pipe::granted(config.relay.pipe_size);
+        for worker in metrics.workers.iter() {
+            worker.pipes.granted.store(granted, Ordering::Relaxed);
+        }
         Ok(Self {
             config: Arc::new(config),
             listeners,
@@ -266,6 +271,7 @@ impl Server {
             workers = self.metrics.workers.len(),
             max_connections = self.max_connections,
             max_pipes = max_pipes(&self.config),
+            pipe_size = self.metrics.pipe_size(),
             config = %self.config,
             "started"
         );

@@ -217,7 +217,7 @@ pub(crate) struct PipeCounts {
     pub(crate) alive: AtomicUsize,
     /// Those that wait for a direction that needs one.
     pub(crate) free: AtomicUsize,
-    /// Bytes of capacity that the kernel granted last; zero before the first pipe.
+    /// Bytes of capacity that the kernel granted last: to a pipe, or to the trial at the start.
     pub(crate) granted: AtomicUsize,
 }
 
@@ -388,6 +388,12 @@ impl Metrics {
             .chain([&self.listeners.rejected])
             .map(|counters| counters[reason as usize].get())
             .sum()
+    }
+
+    /// Bytes of capacity that the kernel last granted a pipe, the least of the workers'.
+    pub(crate) fn pipe_size(&self) -> usize {
+        let granted = |worker: &Arc<WorkerMetrics>| worker.pipes.granted.load(Ordering::Relaxed);
+        self.workers.iter().map(granted).min().unwrap_or(0)
     }
 
     /// The sums of this moment.

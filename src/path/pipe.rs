@@ -20,6 +20,11 @@ use tracing::warn;
 /// beyond the limit, makes splicing twice as expensive as copying.
 pub(crate) const WORTHWHILE: usize = 256 * 1024;
 
+/// The capacity that the kernel grants a pipe of `size` bytes here and now; zero if it grants none.
+pub(crate) fn granted(size: usize) -> usize {
+    Pipe::new(size).map_or(0, |(_, granted)| granted)
+}
+
 /// The pipes of one worker.
 pub(crate) struct PipePool {
     free: RefCell<Vec<Pipe>>,

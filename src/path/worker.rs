@@ -223,7 +223,9 @@ impl Context {
         let (pool, counts) = (&self.pools.pipes, &self.metrics.pipes);
         counts.alive.store(pool.alive(), Ordering::Relaxed);
         counts.free.store(pool.free(), Ordering::Relaxed);
-        counts.granted.store(pool.granted(), Ordering::Relaxed);
+        if pool.granted() > 0 {
+            counts.granted.store(pool.granted(), Ordering::Relaxed);
+        }
     }
 }
 

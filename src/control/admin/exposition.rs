@@ -1,10 +1,6 @@
 //! `/metrics`: the counters of all workers, summed at the scrape, in Prometheus' text format.
 
-use std::{
-    fmt,
-    sync::{Arc, atomic::Ordering},
-    time::Instant,
-};
+use std::{fmt, sync::atomic::Ordering, time::Instant};
 
 use prometheus_client::{
     collector::Collector,
@@ -155,11 +151,10 @@ impl Series {
                 ([("state", "free")], free),
             ],
         )?;
-        let granted = |worker: &Arc<WorkerMetrics>| worker.pipes.granted.load(Ordering::Relaxed);
         family.gauge(
             "pipe_size_bytes",
             "Capacity that the kernel last granted a pipe; the least of the workers'.",
-            self.0.workers.iter().map(granted).min().unwrap_or(0),
+            self.0.pipe_size(),
         )?;
         family.histogram(
             "forward_delay_seconds",
