@@ -16,7 +16,7 @@ use crate::config::{
 };
 
 pub use self::{
-    connection_flags::{AccessArgs, LogArgs, ProxyProtocolArgs, SocketArgs},
+    connection_flags::{AccessArgs, AdminArgs, LogArgs, ProxyProtocolArgs, SocketArgs},
     relay_flags::{PairArgs, RelayArgs, TimeoutArgs},
 };
 
@@ -63,6 +63,9 @@ pub struct ForwarderArgs {
     /// Options of the sockets.
     #[command(flatten)]
     pub sockets: SocketArgs,
+    /// Who may look at the process.
+    #[command(flatten)]
+    pub admin: AdminArgs,
     /// What is logged, and how.
     #[command(flatten)]
     pub log: LogArgs,
@@ -107,6 +110,8 @@ impl TryFrom<ForwarderArgs> for Config {
             proxy_protocol: args.proxy_protocol.config(),
             sockets: args.sockets.config(),
             log: args.log.config(),
+            admin: args.admin.admin.0,
+            sample_delay: true,
         })
     }
 }

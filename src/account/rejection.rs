@@ -19,15 +19,20 @@ impl Rejection {
     /// Every one, in their order.
     pub(crate) const ALL: [Self; 4] =
         [Self::Limit, Self::SourceLimit, Self::Acl, Self::ProxyHeader];
-}
 
-impl fmt::Display for Rejection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+    /// The value of the label `reason`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
             Self::Limit => "limit",
             Self::SourceLimit => "source_limit",
             Self::Acl => "acl",
             Self::ProxyHeader => "proxy_header",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::{
-    AccessRules, Config, CountLimit, Engine, Limit, ProxyProtocol, RelayConfig, Sched, Size,
-    SocketOptions, Span, Timeouts, count::Workers, show_choice,
+    AccessRules, AdminAddr, Config, CountLimit, Engine, Limit, ProxyProtocol, RelayConfig, Sched,
+    Size, SocketOptions, Span, Timeouts, count::Workers, show_choice,
 };
 
 impl fmt::Display for Config {
@@ -23,7 +23,14 @@ impl fmt::Display for Config {
             CountLimit(self.max_connections_per_source),
             CountLimit(self.max_accept_rate),
         )?;
-        write!(f, " {} {} {}", self.access, self.proxy_protocol, self.log)
+        write!(
+            f,
+            " {} {} admin={} {}",
+            self.access,
+            self.proxy_protocol,
+            AdminAddr(self.admin),
+            self.log
+        )
     }
 }
 

@@ -67,7 +67,7 @@ pub(crate) async fn run(socket: BoundSocket, gate: Arc<Gate>) -> io::Result<()> 
             pause.reset();
             continue;
         };
-        gate.metrics.accept_errors.add(1);
+        gate.metrics.accept_failed(&error);
         match AcceptError::of(&error) {
             AcceptError::Connection => {}
             AcceptError::Resources(errno) => tokio::select! {

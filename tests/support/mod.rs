@@ -8,6 +8,7 @@
 )]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod admin;
 mod echo;
 mod foreign;
 mod forwarder;
@@ -25,6 +26,7 @@ use std::{
 use portamento::config::Engine;
 
 pub(crate) use self::{
+    admin::{Answer, Scrape, ask, get},
     echo::{Echo, echo_once},
     foreign::{Foreign, installed},
     forwarder::{Forwarder, Rig, config_for},
