@@ -36,19 +36,21 @@ fn main() -> ExitCode {
 
 fn run(config: Config) -> Result<(), Box<dyn Error>> {
     let server = Server::bind(config, handover::inherited()?)?;
-    Builder::new_current_thread()
-        .enable_all()
-        .build()?
-        .block_on(async {
-            let (stop, stops) = mpsc::unbounded_channel();
-            let signals = Signals::catch()?;
-            handover::notify_ready(); // the listeners are bound: clients wait in the backlog
-            tokio::select! {
-                ended = server.run(stops) => ended?,
-                () = signals.pass_on(stop) => {}
-            }
-            Ok(())
-        })
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(async {
+        let (stop, stops) = mpsc::unbounded_channel();
+        let signals = Signals::catch()?;
+        let counters = server.counters();
+        handover::notify_ready(); // the listeners are bound: clients wait in the backlog
+        tokio::select! {
+            ended = server.run(stops) => ended?,
+            () = signals.pass_on(stop) => {}
+            () = handover::feed_watchdog(counters) => {}
+        }
+        Ok(())
+    });
+    runtime.shutdown_background(); // a name server that does not answer holds up nobody's exit
+    result
 }
 
 #[expect(

@@ -288,6 +288,12 @@ impl Counters {
     pub fn totals(&self) -> Totals {
         self.0.totals()
     }
+
+    /// A worker that has been stuck for some seconds, if any is.
+    #[must_use]
+    pub fn stuck_worker(&self) -> Option<usize> {
+        self.0.stuck().map(|(id, _)| id)
+    }
 }
 
 /// Worker threads: as configured, else the CPUs that the process may use, at most 4: it is a

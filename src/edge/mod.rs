@@ -3,5 +3,6 @@
 
 pub(crate) mod access;
 pub(crate) mod bind;
+pub(crate) mod farewell;
 pub(crate) mod options;
 pub(crate) mod upstream;

@@ -15,6 +15,7 @@ mod lines;
 mod link;
 mod pattern;
 mod process;
+mod stuck;
 
 use std::{
     thread,
