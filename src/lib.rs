@@ -13,6 +13,7 @@
 //!
 //! Beside that path, `control/` steers the process: ticks, signals, the drain.
 
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -11,7 +11,7 @@ fn parse(line: &str) -> Result<Config, String> {
     let words = line.split_whitespace();
     let args = Args::try_parse_from(["portamento"].into_iter().chain(words))
         .map_err(|error| error.to_string())?;
-    Config::try_from(args).map_err(|error| error.to_string())
+    Config::try_from(args.forwarder).map_err(|error| error.to_string())
 }
 
 fn forwards(line: &str) -> Vec<String> {

@@ -130,6 +130,11 @@ impl PipePool {
         free.shrink_to_fit();
     }
 
+    /// Bytes of capacity that the kernel granted last; zero before the first pipe.
+    pub(crate) fn granted(&self) -> usize {
+        self.granted.get()
+    }
+
     /// Pipes alive, leased and free together.
     pub(crate) fn alive(&self) -> usize {
         self.alive.get()
