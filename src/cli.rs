@@ -19,7 +19,7 @@ use crate::config::{
 
 pub use self::{
     commands::{CheckArgs, Command, ScopeArgs},
-    connection_flags::{AccessArgs, LogArgs, SocketArgs},
+    connection_flags::{AccessArgs, AdminArgs, LogArgs, SocketArgs},
     manual::{completions, page as manual_page},
     relay_flags::{PairArgs, RelayArgs, TimeoutArgs},
 };
@@ -66,6 +66,9 @@ pub struct ForwarderArgs {
     /// Options of the sockets.
     #[command(flatten)]
     pub sockets: SocketArgs,
+    /// Who may look at the process.
+    #[command(flatten)]
+    pub admin: AdminArgs,
     /// What is logged, and how.
     #[command(flatten)]
     pub log: LogArgs,
@@ -105,6 +108,8 @@ impl TryFrom<ForwarderArgs> for Config {
             access: args.access.rules(),
             sockets: args.sockets.config(),
             log: args.log.config(),
+            admin: args.admin.admin.0,
+            sample_delay: true,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! What is valid: [`Config`], built from what the user typed, re-checked nowhere.
 
 mod addr;
+mod admin;
 pub(crate) mod clash;
 mod congestion;
 mod count;
@@ -14,7 +15,7 @@ mod size;
 mod socket_file;
 mod span;
 
-use std::{fmt, num::NonZeroUsize, time::Duration};
+use std::{fmt, net::SocketAddr, num::NonZeroUsize, time::Duration};
 
 use clap::ValueEnum;
 use ipnet::IpNet;
@@ -22,6 +23,7 @@ use ipnet::IpNet;
 pub(crate) use self::congestion::check as check_congestion;
 pub use self::{
     addr::{AddrError, Forward, ListenAddr, UpstreamAddr},
+    admin::{AdminAddr, AdminAddrError},
     congestion::{NameError, Unavailable, parse_congestion},
     count::{CountError, SwitchError, Workers, parse_backlog, parse_count, parse_switch},
     error::{ConfigError, Given},
@@ -56,10 +58,15 @@ pub struct Config {
     pub access: AccessRules,
     /// What is logged, and how.
     pub log: LogConfig,
+    /// Where the admin endpoint listens. `None`: nowhere.
+    pub admin: Option<SocketAddr>,
+    /// Whether the delay of bytes is sampled, for `forward_delay_seconds`. There is no flag: the
+    /// benches show what it costs.
+    pub sample_delay: bool,
 }
 
 impl Config {
-    /// One pair, and every default.
+    /// One pair, and every default but one: there is no admin endpoint.
     ///
     /// The pair is taken as it is; what a user types goes through `Config::try_from`, which finds
     /// clashes.
@@ -98,6 +105,8 @@ impl Config {
                 format: defaults::LOG_FORMAT,
                 access_log: defaults::ACCESS_LOG,
             },
+            admin: None,
+            sample_delay: true,
         }
     }
 }

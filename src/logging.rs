@@ -1,7 +1,7 @@
 //! Where log lines go: through a bounded queue to standard error, written by a thread of its own,
 //! so that a full pipe behind it delays nobody. What does not fit is dropped and counted.
 
-use std::io;
+use std::{io, sync::OnceLock};
 
 use tracing::Level;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
@@ -17,15 +17,15 @@ const QUEUE: usize = 4096;
 /// Keeps the log alive; what still waits is written when it is dropped.
 pub struct Logs {
     _guard: WorkerGuard,
-    drops: ErrorCounter,
 }
 
-impl Logs {
-    /// Lines that were dropped because the queue was full.
-    #[must_use]
-    pub fn dropped(&self) -> usize {
-        self.drops.dropped_lines()
-    }
+/// The process's logger is one, and so is the count of what it dropped.
+static DROPS: OnceLock<ErrorCounter> = OnceLock::new();
+
+/// Lines that were dropped because the queue was full.
+#[must_use]
+pub fn dropped() -> usize {
+    DROPS.get().map_or(0, ErrorCounter::dropped_lines)
 }
 
 /// Installs the process's logger.
@@ -39,7 +39,7 @@ pub fn init(config: &LogConfig) -> Logs {
         .buffered_lines_limit(QUEUE)
         .thread_name("log")
         .finish(io::stderr());
-    let drops = writer.error_counter();
+    DROPS.get_or_init(|| writer.error_counter());
     // --access-log alone decides on the records of connections.
     let filter = Targets::new()
         .with_default(Level::from(config.level))
@@ -47,10 +47,7 @@ pub fn init(config: &LogConfig) -> Logs {
     Registry::default()
         .with(lines(config.format, writer).with_filter(filter))
         .init();
-    Logs {
-        _guard: guard,
-        drops,
-    }
+    Logs { _guard: guard }
 }
 
 fn lines(format: LogFormat, writer: NonBlocking) -> Box<dyn Layer<Registry> + Send + Sync> {

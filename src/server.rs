@@ -6,10 +6,12 @@ use std::{
     net::SocketAddr,
     num::NonZeroUsize,
     os::fd::OwnedFd,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::Ordering},
 };
 
+use rustix::net::getsockname;
 use tokio::{
+    net::TcpListener,
     runtime::Handle,
     sync::{Notify, Semaphore, mpsc},
     task::JoinSet,
@@ -22,6 +24,7 @@ use crate::{
     account::metrics::{Metrics, Totals},
     config::Config,
     control::{
+        admin::{self, Admin},
         drain::{Drain, Stop},
         ticker,
     },
@@ -29,6 +32,7 @@ use crate::{
     path::{
         dispatch::Dispatch,
         listener::{self, Gate},
+        pipe,
         worker::{Seed, Worker},
     },
     sys,
@@ -49,6 +53,8 @@ pub struct Server {
     has_successor: bool,
     max_connections: usize,
     metrics: Metrics,
+    /// The socket of the admin endpoint.
+    admin: Option<OwnedFd>,
 }
 
 /// Why a server can't start.
@@ -66,12 +72,27 @@ pub enum StartError {
         /// Pairs configured.
         forwards: usize,
     },
+    /// The admin endpoint can't be bound.
+    #[error("--admin '{address}': {source}{}", advice(.source))]
+    Admin {
+        /// As the user typed it.
+        address: SocketAddr,
+        /// What the kernel says.
+        source: io::Error,
+    },
     /// The limit on open files leaves no room for a connection.
     #[error("the limit on open files (nofile) is {limit}: too low for a single connection")]
     Files {
         /// The limit.
         limit: u64,
     },
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "; another process has this port: give each its own, or off",
+        _ => "",
+    }
 }
 
 impl Server {
@@ -100,6 +121,11 @@ impl Server {
         for (listener, forward) in listeners.iter().zip(&config.forwards) {
             listener.listen(&forward.listen, config.sockets.backlog)?;
         }
+        let admin = config.admin.map(|address| {
+            admin::bind_at(address, config.sockets.reuse_port)
+                .map_err(|source| StartError::Admin { address, source })
+        });
+        let admin = admin.transpose()?;
         let workers = workers(&config);
         let nofile = sys::raise_nofile();
         let affordable = affordable_connections(nofile, max_pipes(&config));
@@ -116,12 +142,17 @@ impl Server {
             None => affordable.ok_or(StartError::Files { limit: nofile })?,
         };
         let metrics = Metrics::new(workers);
+        let granted = pipe::granted(config.relay.pipe_size);
+        for worker in metrics.workers.iter() {
+            worker.pipes.granted.store(granted, Ordering::Relaxed);
+        }
         Ok(Self {
             config: Arc::new(config),
             listeners,
             has_successor,
             max_connections,
             metrics,
+            admin,
         })
     }
 
@@ -129,6 +160,12 @@ impl Server {
     #[must_use]
     pub fn local_addrs(&self) -> Vec<Option<SocketAddr>> {
         self.listeners.iter().map(BoundSocket::local_addr).collect()
+    }
+
+    /// The address that the admin endpoint got, where there is one.
+    #[must_use]
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        getsockname(self.admin.as_ref()?).ok()?.try_into().ok()
     }
 
     /// A view of the counters that outlives the server.
@@ -180,14 +217,32 @@ impl Server {
         for socket in self.listeners {
             loops.spawn(listener::run(socket, Arc::clone(&gate)));
         }
-        let mut ticks = JoinSet::new();
-        ticks.spawn(ticker::run(Arc::clone(&gate), alarm_set));
+        let mut helpers = JoinSet::new();
+        helpers.spawn(ticker::run(Arc::clone(&gate), alarm_set));
+        let admin = match self.admin {
+            Some(socket) => {
+                let listener = TcpListener::from_std(socket.into())?;
+                let answers = Admin::new(
+                    Arc::clone(&gate),
+                    Arc::clone(&self.config),
+                    self.metrics.clone(),
+                );
+                Some(helpers.spawn(admin::run(listener, Arc::new(answers))))
+            }
+            None => None,
+        };
 
         let stop = tokio::select! {
             stop = stops.recv() => stop.unwrap_or(Stop::Now),
             Some(ended) = loops.join_next() => return ended.map_err(io::Error::other)?,
             Some(id) = ends.recv() => return Err(io::Error::other(format!("worker {id} has ended"))),
         };
+        self.metrics.draining.store(true, Ordering::Relaxed);
+        if self.config.sockets.reuse_port
+            && let Some(admin) = admin
+        {
+            admin.abort(); // the successor shares this port, too, and it is the one to be asked
+        }
         let drain = Drain {
             gate,
             loops,
@@ -208,11 +263,15 @@ impl Server {
                 "listening"
             );
         }
+        if let Some(address) = self.admin_addr() {
+            info!(%address, "admin endpoint");
+        }
         info!(
             version = env!("CARGO_PKG_VERSION"),
             workers = self.metrics.workers.len(),
             max_connections = self.max_connections,
             max_pipes = max_pipes(&self.config),
+            pipe_size = self.metrics.pipe_size(),
             config = %self.config,
             "started"
         );

@@ -169,34 +169,46 @@ pub(crate) fn register(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<Ow
     AsyncFd::with_interest(fd, interest)
 }
 
-/// The symbolic name of an errno, for logs and labels: a bounded set, `other` beyond it.
-#[must_use]
-pub(crate) fn errno_name(errno: Errno) -> &'static str {
-    match errno {
-        Errno::ACCESS => "EACCES",
-        Errno::ADDRINUSE => "EADDRINUSE",
-        Errno::ADDRNOTAVAIL => "EADDRNOTAVAIL",
-        Errno::AGAIN => "EAGAIN",
-        Errno::CONNABORTED => "ECONNABORTED",
-        Errno::CONNREFUSED => "ECONNREFUSED",
-        Errno::CONNRESET => "ECONNRESET",
-        Errno::HOSTUNREACH => "EHOSTUNREACH",
-        Errno::INVAL => "EINVAL",
-        Errno::IO => "EIO",
-        Errno::MFILE => "EMFILE",
-        Errno::NETDOWN => "ENETDOWN",
-        Errno::NETUNREACH => "ENETUNREACH",
-        Errno::NFILE => "ENFILE",
-        Errno::NOBUFS => "ENOBUFS",
-        Errno::NOENT => "ENOENT",
-        Errno::NOMEM => "ENOMEM",
-        Errno::NOTCONN => "ENOTCONN",
-        Errno::PERM => "EPERM",
-        Errno::PIPE => "EPIPE",
-        Errno::PROTO => "EPROTO",
-        Errno::TIMEDOUT => "ETIMEDOUT",
-        _ => "other",
-    }
+/// Defines [`ERRNO_NAMES`] and [`errno_name`] from one list.
+macro_rules! errno_names {
+    ($($errno:ident => $name:literal,)*) => {
+        /// What [`errno_name`] returns: a bounded set of labels.
+        pub(crate) const ERRNO_NAMES: [&str; [$($name),*].len() + 1] = [$($name,)* "other"];
+
+        /// The symbolic name of an errno, for logs and labels; `other` beyond [`ERRNO_NAMES`].
+        #[must_use]
+        pub(crate) fn errno_name(errno: Errno) -> &'static str {
+            match errno {
+                $(Errno::$errno => $name,)*
+                _ => "other",
+            }
+        }
+    };
+}
+
+errno_names! {
+    ACCESS => "EACCES",
+    ADDRINUSE => "EADDRINUSE",
+    ADDRNOTAVAIL => "EADDRNOTAVAIL",
+    AGAIN => "EAGAIN",
+    CONNABORTED => "ECONNABORTED",
+    CONNREFUSED => "ECONNREFUSED",
+    CONNRESET => "ECONNRESET",
+    HOSTUNREACH => "EHOSTUNREACH",
+    INVAL => "EINVAL",
+    IO => "EIO",
+    MFILE => "EMFILE",
+    NETDOWN => "ENETDOWN",
+    NETUNREACH => "ENETUNREACH",
+    NFILE => "ENFILE",
+    NOBUFS => "ENOBUFS",
+    NOENT => "ENOENT",
+    NOMEM => "ENOMEM",
+    NOTCONN => "ENOTCONN",
+    PERM => "EPERM",
+    PIPE => "EPIPE",
+    PROTO => "EPROTO",
+    TIMEDOUT => "ETIMEDOUT",
 }
 
 #[cfg(test)]

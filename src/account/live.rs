@@ -4,6 +4,7 @@ use std::{
     cell::{Cell, OnceCell, RefCell},
     fmt,
     net::SocketAddr,
+    os::fd::AsFd,
     path::PathBuf,
     rc::Rc,
     sync::Arc,
@@ -55,6 +56,11 @@ pub(crate) struct Live {
     waker: RefCell<Option<Waker>>,
     /// Where it stands in its table.
     index: Cell<usize>,
+    /// Its number among the connections that its worker ever had.
+    pub(crate) serial: u64,
+    /// Both sockets, client's first, while bytes are relayed: for whoever asks the kernel about
+    /// them.
+    pub(crate) sockets: RefCell<Option<[Rc<dyn AsFd>; 2]>>,
 }
 
 /// The client's address; a unix socket's client has none.
@@ -93,7 +99,9 @@ impl Live {
     /// Notes that the upstream was reached.
     pub(crate) fn connected(&self, upstream: UpstreamPeer) {
         debug!(client = %self.client, %upstream, "connected");
-        self.connect_time.set(Some(self.opened.elapsed()));
+        let time = self.opened.elapsed();
+        self.connect_time.set(Some(time));
+        self.metrics.connected(time);
         drop(self.upstream.set(upstream)); // it happens once
     }
 
@@ -115,9 +123,14 @@ impl Live {
         self.bytes[way as usize].iter().map(Cell::get).sum()
     }
 
-    /// Whether bytes went this path.
-    pub(crate) fn used(&self, path: Path) -> bool {
-        self.bytes.iter().any(|way| way[path as usize].get() > 0)
+    /// By which path bytes went: `copy`, `splice` or `both`.
+    pub(crate) fn path(&self) -> &'static str {
+        let used = |path: Path| self.bytes.iter().any(|way| way[path as usize].get() > 0);
+        match (used(Path::Copy), used(Path::Splice)) {
+            (_, false) => "copy",
+            (false, true) => "splice",
+            (true, true) => "both",
+        }
     }
 
     /// Ready when the task is to end. Else it is woken when that happens.
@@ -224,6 +237,8 @@ impl LiveTable {
             nudged: Cell::new(false),
             waker: RefCell::new(None),
             index: Cell::new(rows.len()),
+            serial,
+            sockets: RefCell::default(),
         });
         rows.push(Rc::clone(&live));
         live
@@ -252,6 +267,18 @@ impl LiveTable {
                 live.nudge();
             }
         }
+    }
+
+    /// Shows up to `limit` connections, by their serial numbers, from `first` on.
+    pub(crate) fn page(&self, first: u64, limit: usize) -> Vec<Rc<Live>> {
+        let rows = self.rows.borrow();
+        let mut page: Vec<_> = rows.iter().filter(|live| live.serial >= first).collect();
+        if page.len() > limit {
+            page.select_nth_unstable_by_key(limit, |live| live.serial);
+            page.truncate(limit);
+        }
+        page.sort_unstable_by_key(|live| live.serial);
+        page.into_iter().cloned().collect()
     }
 
     /// Ends all.

@@ -1,11 +1,23 @@
 //! Counters: each worker owns its own, whoever reads them sums.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
-use crate::account::record::{By, Reason};
+use rustix::io::Errno;
+
+use super::{
+    delay::DelaySampler,
+    histogram::{Bounds, Histogram},
+    pulse::Pulse,
+    record::{By, Outcome, Reason},
+    rejection::Rejection,
+};
+use crate::sys::{ERRNO_NAMES, errno_name};
 
 /// Where the bytes of a direction go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +27,16 @@ pub(crate) enum Way {
 }
 
 impl Way {
+    pub(crate) const ALL: [Self; 2] = [Self::ToUpstream, Self::ToClient];
+
+    /// The value of the label `direction`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::ToUpstream => "to_upstream",
+            Self::ToClient => "to_client",
+        }
+    }
+
     /// The side that the bytes come from.
     pub(crate) fn source(self) -> By {
         match self {
@@ -39,6 +61,18 @@ pub(crate) enum Path {
     Splice,
 }
 
+impl Path {
+    pub(crate) const ALL: [Self; 2] = [Self::Copy, Self::Splice];
+
+    /// The value of the label `path`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Copy => "copy",
+            Self::Splice => "splice",
+        }
+    }
+}
+
 /// Why a direction copied what it would have spliced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fallback {
@@ -50,6 +84,66 @@ pub(crate) enum Fallback {
     Failed,
     /// The socket can't be spliced from.
     Unsupported,
+}
+
+impl Fallback {
+    pub(crate) const ALL: [Self; 4] = [Self::Limit, Self::Small, Self::Failed, Self::Unsupported];
+
+    /// The value of the label `reason`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Limit => "limit",
+            Self::Small => "small",
+            Self::Failed => "failed",
+            Self::Unsupported => "unsupported",
+        }
+    }
+}
+
+/// How an attempt to reach the upstream for a connection ended, retries and all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Connect {
+    Ok,
+    Refused,
+    Timeout,
+    Resolve,
+    Error,
+    /// The connection was cut before that.
+    Cut,
+}
+
+impl Connect {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Ok,
+        Self::Refused,
+        Self::Timeout,
+        Self::Resolve,
+        Self::Error,
+        Self::Cut,
+    ];
+
+    /// What the outcome of a connection without an upstream says.
+    pub(crate) fn failed(outcome: &Outcome) -> Self {
+        match outcome.reason {
+            Reason::Refused => Self::Refused,
+            Reason::ConnectTimeout => Self::Timeout,
+            Reason::Resolve => Self::Resolve,
+            Reason::Lifetime | Reason::Drain | Reason::Aborted => Self::Cut,
+            _ => Self::Error,
+        }
+    }
+
+    /// The value of the label `result`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Refused => "refused",
+            Self::Timeout => "timeout",
+            Self::Resolve => "resolve",
+            Self::Error => "error",
+            Self::Cut => "cut",
+        }
+    }
 }
 
 /// A counter with one writing thread and any number of readers: adding needs no locked
@@ -70,25 +164,98 @@ impl Counter {
     }
 }
 
+/// Buckets of the time that it takes to reach the upstream.
+const CONNECT_BOUNDS: Bounds = [
+    50, 100, 250, 500, 1000, 2500, 5000, 10_000, 50_000, 250_000, 1_000_000, 5_000_000,
+];
+
+/// Buckets of the life of a connection: 10 ms to 30 d.
+const DURATION_BOUNDS: Bounds = [
+    10_000,
+    100_000,
+    1_000_000,
+    10_000_000,
+    60_000_000,
+    300_000_000,
+    900_000_000,
+    3_600_000_000,
+    21_600_000_000,
+    86_400_000_000,
+    604_800_000_000,
+    2_592_000_000_000,
+];
+
 /// What one worker counts; on cache lines of its own.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct WorkerMetrics {
     /// Connections handed over and not yet ended. Written by the dispatcher, too.
     pub(crate) connections: AtomicUsize,
     /// Alarms waiting, see `path::worker`.
     pub(crate) alarms: AtomicUsize,
-    /// Pipes alive.
-    pub(crate) pipes: AtomicUsize,
+    /// Pipes, as of the last sweep.
+    pub(crate) pipes: PipeCounts,
+    /// How long bytes are held up.
+    pub(crate) delay: DelaySampler,
+    /// Whether it keeps up.
+    pub(crate) pulse: Pulse,
+    /// How long it took to reach the upstream.
+    pub(crate) connect_times: Histogram,
+    /// How long connections lived.
+    pub(crate) durations: Histogram,
     bytes: [[Counter; 2]; 2],
-    fallbacks: [Counter; 4],
-    closed: [[Counter; Reason::COUNT]; 3],
+    fallbacks: [Counter; Fallback::ALL.len()],
+    connects: [Counter; Connect::ALL.len()],
+    closed: [[Counter; Reason::ALL.len()]; By::ALL.len()],
+    rejected: [Counter; Rejection::ALL.len()],
+}
+
+/// The pipes of a worker.
+#[derive(Debug, Default)]
+pub(crate) struct PipeCounts {
+    /// Leased and free ones.
+    pub(crate) alive: AtomicUsize,
+    /// Those that wait for a direction that needs one.
+    pub(crate) free: AtomicUsize,
+    /// Bytes of capacity that the kernel granted last: to a pipe, or to the trial at the start.
+    pub(crate) granted: AtomicUsize,
+}
+
+impl Default for WorkerMetrics {
+    fn default() -> Self {
+        Self {
+            connections: AtomicUsize::default(),
+            alarms: AtomicUsize::default(),
+            pipes: PipeCounts::default(),
+            delay: DelaySampler::default(),
+            pulse: Pulse::default(),
+            connect_times: Histogram::new(&CONNECT_BOUNDS),
+            durations: Histogram::new(&DURATION_BOUNDS),
+            bytes: Default::default(),
+            fallbacks: Default::default(),
+            connects: Default::default(),
+            closed: Default::default(),
+            rejected: Default::default(),
+        }
+    }
 }
 
 impl WorkerMetrics {
     /// Notes bytes that have left.
     pub(crate) fn moved(&self, way: Way, path: Path, count: usize) {
         self.bytes[way as usize][path as usize].add(count as u64);
+        self.delay.wrote();
+    }
+
+    /// Notes that the upstream was reached, and how long that took.
+    pub(crate) fn connected(&self, time: Duration) {
+        self.connects[Connect::Ok as usize].add(1);
+        self.connect_times.observe(time);
+    }
+
+    /// Notes that the upstream was not reached.
+    pub(crate) fn not_connected(&self, outcome: &Outcome) {
+        self.connects[Connect::failed(outcome) as usize].add(1);
     }
 
     /// Notes a direction that fell back to copying.
@@ -96,14 +263,40 @@ impl WorkerMetrics {
         self.fallbacks[reason as usize].add(1);
     }
 
-    /// Notes the end of a connection.
-    pub(crate) fn closed(&self, by: By, reason: Reason) {
+    /// Notes the end of a connection, and how long it lived.
+    pub(crate) fn closed(&self, by: By, reason: Reason, duration: Duration) {
         self.closed[by as usize][reason as usize].add(1);
+        self.durations.observe(duration);
     }
 
     /// Bytes moved, all of them.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.as_flattened().iter().map(Counter::get).sum()
+    }
+
+    /// Bytes moved one way.
+    pub(crate) fn bytes_by(&self, way: Way) -> u64 {
+        self.bytes[way as usize].iter().map(Counter::get).sum()
+    }
+
+    /// Bytes moved one way by one path.
+    pub(crate) fn bytes_by_path(&self, way: Way, path: Path) -> u64 {
+        self.bytes[way as usize][path as usize].get()
+    }
+
+    /// Directions that fell back to copying.
+    pub(crate) fn fallbacks_by(&self, reason: Fallback) -> u64 {
+        self.fallbacks[reason as usize].get()
+    }
+
+    /// Connections for which the upstream was, or was not, reached.
+    pub(crate) fn connects_by(&self, result: Connect) -> u64 {
+        self.connects[result as usize].get()
+    }
+
+    /// Connections that ended so.
+    pub(crate) fn closed_by(&self, by: By, reason: Reason) -> u64 {
+        self.closed[by as usize][reason as usize].get()
     }
 }
 
@@ -114,6 +307,8 @@ pub(crate) struct Metrics {
     pub(crate) workers: Arc<[Arc<WorkerMetrics>]>,
     /// By the accept loops, which share a thread.
     pub(crate) listeners: Arc<ListenerMetrics>,
+    /// Whether the process has been told to end.
+    pub(crate) draining: Arc<AtomicBool>,
 }
 
 /// What the accept loops count.
@@ -121,10 +316,30 @@ pub(crate) struct Metrics {
 pub(crate) struct ListenerMetrics {
     /// Connections accepted, rejected ones not among them.
     pub(crate) accepted: Counter,
-    /// Connections reset because of `--allow` or `--deny`.
-    pub(crate) rejected: Counter,
-    /// Failed calls of accept(2).
-    pub(crate) accept_errors: Counter,
+    /// Failed calls of accept(2), in the order of [`ERRNO_NAMES`].
+    accept_errors: [Counter; ERRNO_NAMES.len()],
+    rejected: [Counter; Rejection::ALL.len()],
+}
+
+impl ListenerMetrics {
+    /// Notes a failed call of accept(2).
+    pub(crate) fn accept_failed(&self, error: &std::io::Error) {
+        let name = Errno::from_io_error(error).map_or("other", errno_name);
+        if let Some(index) = ERRNO_NAMES.iter().position(|known| *known == name) {
+            self.accept_errors[index].add(1);
+        }
+    }
+
+    /// The failed calls, by the name of their errno.
+    pub(crate) fn accept_errors(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = self.accept_errors.iter().map(Counter::get);
+        ERRNO_NAMES.into_iter().zip(counts)
+    }
+
+    /// Notes a connection that was reset as soon as it was accepted.
+    pub(crate) fn rejected(&self, reason: Rejection) {
+        self.rejected[reason as usize].add(1);
+    }
 }
 
 /// The counters of a process, summed at one moment.
@@ -133,7 +348,7 @@ pub(crate) struct ListenerMetrics {
 pub struct Totals {
     /// Connections accepted, rejected ones not among them.
     pub accepted: u64,
-    /// Connections reset at once because of `--allow` or `--deny`.
+    /// Connections reset before they were forwarded, for whatever reason.
     pub rejected: u64,
     /// Failed calls of accept(2).
     pub accept_errors: u64,
@@ -161,38 +376,58 @@ impl Metrics {
         Self {
             workers: (0..workers).map(|_| Arc::default()).collect(),
             listeners: Arc::default(),
+            draining: Arc::default(),
         }
+    }
+
+    /// Connections reset before they were forwarded, for this reason: by the accept loops, or by a
+    /// worker where only a PROXY header tells who the client is.
+    pub(crate) fn rejected(&self, reason: Rejection) -> u64 {
+        let by_workers = self.workers.iter().map(|worker| &worker.rejected);
+        by_workers
+            .chain([&self.listeners.rejected])
+            .map(|counters| counters[reason as usize].get())
+            .sum()
+    }
+
+    /// Bytes of capacity that the kernel last granted a pipe, the least of the workers'.
+    pub(crate) fn pipe_size(&self) -> usize {
+        let granted = |worker: &Arc<WorkerMetrics>| worker.pipes.granted.load(Ordering::Relaxed);
+        self.workers.iter().map(granted).min().unwrap_or(0)
     }
 
     /// The sums of this moment.
     pub(crate) fn totals(&self) -> Totals {
         let mut totals = Totals {
             accepted: self.listeners.accepted.get(),
-            rejected: self.listeners.rejected.get(),
-            accept_errors: self.listeners.accept_errors.get(),
+            rejected: Rejection::ALL
+                .map(|reason| self.rejected(reason))
+                .iter()
+                .sum(),
+            accept_errors: self.listeners.accept_errors().map(|(_, count)| count).sum(),
             ..Totals::default()
         };
         for worker in self.workers.iter() {
-            let [to_upstream, to_client] = &worker.bytes;
-            let [[_, up_spliced], [_, down_spliced]] = &worker.bytes;
             totals.active += worker.connections.load(Ordering::Relaxed);
-            totals.closed += worker
-                .closed
-                .as_flattened()
+            for by in By::ALL {
+                for reason in Reason::ALL {
+                    let count = worker.closed_by(by, reason);
+                    totals.closed += count;
+                    if reason != Reason::Fin {
+                        totals.failed += count;
+                    }
+                }
+            }
+            totals.bytes_to_upstream += worker.bytes_by(Way::ToUpstream);
+            totals.bytes_to_client += worker.bytes_by(Way::ToClient);
+            for way in Way::ALL {
+                totals.bytes_spliced += worker.bytes_by_path(way, Path::Splice);
+            }
+            totals.splice_fallbacks += Fallback::ALL
+                .map(|reason| worker.fallbacks_by(reason))
                 .iter()
-                .map(Counter::get)
                 .sum::<u64>();
-            totals.failed += worker
-                .closed
-                .iter()
-                .flat_map(|by| &by[Reason::Fin as usize + 1..])
-                .map(Counter::get)
-                .sum::<u64>();
-            totals.bytes_to_upstream += to_upstream.iter().map(Counter::get).sum::<u64>();
-            totals.bytes_to_client += to_client.iter().map(Counter::get).sum::<u64>();
-            totals.bytes_spliced += up_spliced.get() + down_spliced.get();
-            totals.splice_fallbacks += worker.fallbacks.iter().map(Counter::get).sum::<u64>();
-            totals.pipes += worker.pipes.load(Ordering::Relaxed);
+            totals.pipes += worker.pipes.alive.load(Ordering::Relaxed);
         }
         totals
     }

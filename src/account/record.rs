@@ -1,10 +1,6 @@
 //! The final account of a connection: who ended it, why, after how many bytes each way.
 
-use std::{
-    fmt,
-    rc::Rc,
-    time::{Duration, Instant},
-};
+use std::{fmt, rc::Rc, time::Duration};
 
 use rustix::io::Errno;
 use tracing::info;
@@ -12,7 +8,7 @@ use tracing::info;
 use crate::{
     account::{
         live::{Live, UpstreamPeer},
-        metrics::{Path, Way},
+        metrics::Way,
     },
     config::AccessLog,
     sys::errno_name,
@@ -57,24 +53,40 @@ pub(crate) enum Reason {
     Aborted,
 }
 
-impl Reason {
-    /// How many there are.
-    pub(crate) const COUNT: usize = Self::Aborted as usize + 1;
-}
+impl By {
+    pub(crate) const ALL: [Self; 3] = [Self::Client, Self::Upstream, Self::Proxy];
 
-impl fmt::Display for By {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+    /// In records, and as the value of the label `by`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
             Self::Client => "client",
             Self::Upstream => "upstream",
             Self::Proxy => "proxy",
-        })
+        }
     }
 }
 
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Reason {
+    /// In the order of their declaration, which is that of the counters.
+    pub(crate) const ALL: [Self; 13] = [
+        Self::Fin,
+        Self::Reset,
+        Self::Timeout,
+        Self::Error,
+        Self::Refused,
+        Self::ConnectTimeout,
+        Self::Resolve,
+        Self::ConnectError,
+        Self::Idle,
+        Self::HalfClose,
+        Self::Lifetime,
+        Self::Drain,
+        Self::Aborted,
+    ];
+
+    /// In records, and as the value of the label `reason`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
             Self::Fin => "fin",
             Self::Reset => "reset",
             Self::Timeout => "timeout",
@@ -88,7 +100,19 @@ impl fmt::Display for Reason {
             Self::Lifetime => "max_lifetime",
             Self::Drain => "drain",
             Self::Aborted => "aborted",
-        })
+        }
+    }
+}
+
+impl fmt::Display for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -155,37 +179,35 @@ impl ConnectionRecord {
 
     fn write(&mut self, outcome: Outcome) {
         self.closed = true;
-        self.live.metrics.closed(outcome.by, outcome.reason);
+        let duration = self.live.opened.elapsed();
+        self.live
+            .metrics
+            .closed(outcome.by, outcome.reason, duration);
         let wanted = match self.access_log {
             AccessLog::Off => false,
             AccessLog::Errors => outcome.reason != Reason::Fin,
             AccessLog::All => true,
         };
         if wanted {
-            self.log(outcome);
+            self.log(outcome, duration);
         }
     }
 
-    fn log(&self, outcome: Outcome) {
+    fn log(&self, outcome: Outcome, duration: Duration) {
         let live = &*self.live;
-        let path = match (live.used(Path::Copy), live.used(Path::Splice)) {
-            (_, false) => "copy",
-            (false, true) => "splice",
-            (true, true) => "both",
-        };
         info!(
             target: "access",
             client = %live.client,
             upstream = live.upstream.get().map(UpstreamPeer::to_string),
             worker = self.worker,
             connect_ms = live.connect_time.get().map(milliseconds),
-            duration_ms = milliseconds(Instant::now() - live.opened),
+            duration_ms = milliseconds(duration),
             bytes_to_upstream = live.bytes(Way::ToUpstream),
             bytes_to_client = live.bytes(Way::ToClient),
             closed_by = %outcome.by,
             reason = %outcome.reason,
             errno = outcome.errno.map(errno_name),
-            path,
+            path = live.path(),
             "connection closed"
         );
     }
@@ -200,6 +222,6 @@ impl Drop for ConnectionRecord {
 }
 
 /// Milliseconds with three decimals: connects to a local upstream take microseconds.
-fn milliseconds(duration: Duration) -> f64 {
+pub(super) fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }

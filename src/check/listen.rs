@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::ErrorKind,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::Path,
     time::Duration,
@@ -12,7 +13,7 @@ use rustix::fs::{Access, access};
 use super::{Finding, dial, owner::Owners};
 use crate::{
     config::{Config, ListenAddr},
-    edge::bind::{BindError, BoundSocket},
+    edge::bind::{BindError, BoundSocket, advice},
 };
 
 /// On this host a listener answers at once.
@@ -23,8 +24,11 @@ pub(super) async fn check(config: &Config) -> Vec<Finding> {
     for forward in &config.forwards {
         findings.push(match &forward.listen {
             ListenAddr::Unix(path) => unix(path).await,
-            address => tcp(address, config).await,
+            address => tcp(LISTEN, address, config).await,
         });
+    }
+    if let Some(address) = config.admin {
+        findings.push(tcp("admin", &ListenAddr::Ip(address), config).await);
     }
     let clashes = config.forwards.iter().filter_map(|forward| {
         let port = tcp_port(&forward.listen)?;
@@ -48,48 +52,60 @@ pub(super) fn tcp_port(address: &ListenAddr) -> Option<u16> {
 }
 
 /// Binds, and does not listen: with --reuse-port, a running forwarder would lose connections.
-async fn tcp(address: &ListenAddr, config: &Config) -> Finding {
+/// `id` is the name of the flag, too.
+async fn tcp(id: &'static str, address: &ListenAddr, config: &Config) -> Finding {
     match BoundSocket::bind(address, 0, &config.sockets) {
-        Ok(_) => Finding::ok(LISTEN, format_args!("{address} can be bound")),
-        Err(BindError::Bind { source, .. }) if source.kind() == std::io::ErrorKind::AddrInUse => {
-            taken(address).await
+        Ok(_) => Finding::ok(id, format_args!("{address} can be bound")),
+        Err(BindError::Bind { source, .. }) if source.kind() == ErrorKind::AddrInUse => {
+            taken(id, address).await
         }
-        Err(error) => Finding::error(LISTEN, error),
+        Err(BindError::Bind { source, .. }) => Finding::error(
+            id,
+            format_args!("{address} cannot be bound ({source}){}", advice(&source)),
+        ),
+        Err(error) => Finding::error(id, error),
     }
 }
 
 /// Who has the port: asked by connecting, and named where /proc tells.
-async fn taken(address: &ListenAddr) -> Finding {
+async fn taken(id: &'static str, address: &ListenAddr) -> Finding {
     let Some(port) = tcp_port(address) else {
-        return Finding::error(LISTEN, format_args!("{address}: no port is free"));
+        return Finding::error(
+            id,
+            format_args!("{address}: no port is free, end what holds them"),
+        );
     };
     let target = SocketAddr::new(reachable(address), port);
     if let Err(failure) = dial::tcp(target, BOUND).await {
         return Finding::error(
-            LISTEN,
+            id,
             format_args!(
                 "{address} is taken, yet {target} does not answer ({failure}): wait for the \
-                 socket that has the port, or give another --listen"
+                 socket that has the port, or give another --{id}"
             ),
         );
     }
-    let owners = Owners::of_tcp(port);
+    held(id, address, &Owners::of_tcp(port))
+}
+
+/// Something listens there already: the forwarder that is being checked, or what keeps it out.
+fn held(id: &'static str, address: &ListenAddr, owners: &Owners) -> Finding {
     if owners.all_portamento() {
         Finding::ok(
-            LISTEN,
+            id,
             format_args!("{address}: {owners} listens there already"),
         )
     } else if owners.any() {
         Finding::error(
-            LISTEN,
-            format_args!("{address}: {owners} listens there; stop it, or give another --listen"),
+            id,
+            format_args!("{address}: {owners} listens there; end it, or give another --{id}"),
         )
     } else {
         Finding::warning(
-            LISTEN,
+            id,
             format_args!(
                 "{address}: a process that cannot be seen from here listens there already; if it \
-                 is not portamento, give another --listen"
+                 is not portamento, give another --{id}"
             ),
         )
     }
@@ -106,45 +122,37 @@ fn reachable(address: &ListenAddr) -> IpAddr {
 
 /// Looks without touching: to bind would be to make the file.
 async fn unix(path: &Path) -> Finding {
-    let shown = path.display();
+    let address = ListenAddr::Unix(path.to_owned());
     match dial::unix(path, BOUND).await {
         Ok(stream) => {
-            let peer = stream.peer_cred().ok().and_then(|cred| cred.pid());
-            let owners = Owners::of_pid(peer);
-            match owners.all_portamento() {
-                true => Finding::ok(
-                    LISTEN,
-                    format_args!("unix:{shown}: {owners} listens there already"),
-                ),
-                false => Finding::error(
-                    LISTEN,
-                    format_args!(
-                        "unix:{shown}: another process {owners} listens there; stop it, or give \
-                         another --listen"
-                    ),
-                ),
-            }
+            let peer = stream.peer_cred().ok().and_then(|peer| peer.pid());
+            let owners = peer.map(Owners::of_pid).unwrap_or_default();
+            return held(LISTEN, &address, &owners);
         }
-        Err(dial::Failure::Refused) => {
-            let parent = path
-                .parent()
-                .filter(|parent| !parent.as_os_str().is_empty());
-            let parent = parent.unwrap_or_else(|| Path::new("."));
-            match access(parent, Access::WRITE_OK | Access::EXEC_OK) {
-                Ok(()) => Finding::ok(LISTEN, format_args!("unix:{shown} can be bound")),
-                Err(error) => Finding::error(
-                    LISTEN,
-                    format_args!(
-                        "unix:{shown}: no file can be made in {} ({error}); give a directory that \
-                         this user may write to",
-                        parent.display()
-                    ),
+        // No file, or one that nobody listens on any more: it will be made anew.
+        Err(dial::Failure::Refused) => {}
+        Err(failure) => {
+            return Finding::error(
+                LISTEN,
+                format_args!(
+                    "{address}: {failure}; give the path of a socket that may be replaced"
                 ),
-            }
+            );
         }
-        Err(failure) => Finding::error(
+    }
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or_else(|| Path::new("."));
+    match access(parent, Access::WRITE_OK | Access::EXEC_OK) {
+        Ok(()) => Finding::ok(LISTEN, format_args!("{address} can be bound")),
+        Err(error) => Finding::error(
             LISTEN,
-            format_args!("unix:{shown}: {failure}; give the path of a socket that may be replaced"),
+            format_args!(
+                "{address}: no file can be made in {} ({error}); give a directory that this user \
+                 may write to",
+                parent.display()
+            ),
         ),
     }
 }

@@ -1,60 +1,39 @@
 //! Which processes listen on a port, as far as `/proc` shows them to this user.
 
-use std::{collections::BTreeMap, fmt, fs, path::Path};
+use std::{collections::BTreeMap, fmt};
+
+use procfs::{
+    net::{TcpState, tcp, tcp6},
+    process::{FDTarget, Process, all_processes},
+};
 
 /// Processes, by their ids, with their names.
 #[derive(Debug, Default)]
-pub(super) struct Owners(BTreeMap<u32, String>);
+pub(super) struct Owners(BTreeMap<i32, String>);
 
 impl Owners {
     /// Those that listen on a TCP port, whichever address it is of.
     pub(super) fn of_tcp(port: u16) -> Self {
-        let sockets: Vec<_> = ["/proc/net/tcp", "/proc/net/tcp6"]
-            .iter()
-            .filter_map(|table| fs::read_to_string(table).ok())
-            .flat_map(|table| listening(&table, port))
-            .map(|inode| format!("socket:[{inode}]"))
+        let sockets: Vec<_> = [tcp(), tcp6()]
+            .into_iter()
+            .flatten() // a table that can't be read has nobody to show
+            .flatten()
+            .filter(|socket| {
+                socket.state == TcpState::Listen && socket.local_address.port() == port
+            })
+            .map(|socket| FDTarget::Socket(socket.inode))
             .collect();
-        let mut owners = Self::default();
-        for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let Some(pid) = process
-                .file_name()
-                .to_str()
-                .and_then(|name| name.parse().ok())
-            else {
-                continue;
-            };
-            let files = fs::read_dir(process.path().join("fd"))
-                .into_iter()
-                .flatten();
-            let links = files
-                .flatten()
-                .filter_map(|file| fs::read_link(file.path()).ok());
-            if links
-                .into_iter()
-                .any(|link| sockets.iter().any(|socket| link == Path::new(socket)))
-            {
-                owners.add(pid);
-            }
-        }
-        owners
+        let has_one = |process: &Process| {
+            let files = process.fd().into_iter().flatten().flatten();
+            files.into_iter().any(|file| sockets.contains(&file.target))
+        };
+        let processes = all_processes().into_iter().flatten().flatten();
+        Self(processes.filter(has_one).map(named).collect())
     }
 
-    /// That one process, if it is known.
-    pub(super) fn of_pid(pid: Option<i32>) -> Self {
-        let mut owners = Self::default();
-        if let Some(pid) = pid
-            .and_then(|pid| u32::try_from(pid).ok())
-            .filter(|pid| *pid != 0)
-        {
-            owners.add(pid);
-        }
-        owners
-    }
-
-    fn add(&mut self, pid: u32) {
-        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        self.0.insert(pid, name.trim().to_owned());
+    /// That one process, if it can be seen.
+    pub(super) fn of_pid(pid: i32) -> Self {
+        Self(Process::new(pid).into_iter().map(named).collect())
     }
 
     pub(super) fn any(&self) -> bool {
@@ -63,10 +42,17 @@ impl Owners {
 
     /// There are some, and each runs under the name of this program.
     pub(super) fn all_portamento(&self) -> bool {
-        let own = Self::of_pid(Some(rustix::process::getpid().as_raw_nonzero().get()));
-        let names: Vec<_> = own.0.into_values().collect();
-        self.any() && self.0.values().all(|name| names.contains(name))
+        let own = Process::myself().ok().map(|process| named(process).1);
+        self.any() && self.0.values().all(|name| Some(name) == own.as_ref())
     }
+}
+
+fn named(process: Process) -> (i32, String) {
+    // It may have ended since.
+    let name = process
+        .stat()
+        .map_or_else(|_| String::new(), |stat| stat.comm);
+    (process.pid, name)
 }
 
 /// Shown as `portamento (pid 7)`.
@@ -80,23 +66,6 @@ impl fmt::Display for Owners {
     }
 }
 
-/// The inodes of the listening sockets in a table of `/proc/net`, see proc_net_tcp in the kernel's
-/// documentation: the fields are the entry's number, the local address, the remote one, the state,
-/// and further five before the inode.
-fn listening(table: &str, port: u16) -> Vec<u64> {
-    const LISTEN: &str = "0A"; // TCP_LISTEN
-    let port = format!("{port:04X}");
-    table
-        .lines()
-        .filter_map(|line| {
-            let fields: Vec<_> = line.split_whitespace().collect();
-            let (_, local_port) = fields.get(1)?.rsplit_once(':')?;
-            let inode = fields.get(9)?.parse().ok()?;
-            (local_port == port && *fields.get(3)? == LISTEN).then_some(inode)
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
@@ -105,16 +74,17 @@ mod tests {
 
     #[test]
     fn whoever_listens_on_a_port_is_found() {
+        let own = Process::myself().unwrap().pid;
         for address in ["127.0.0.1:0", "[::1]:0"] {
             let Ok(listener) = TcpListener::bind(address) else {
                 continue; // without IPv6
             };
             let port = listener.local_addr().unwrap().port();
             let owners = Owners::of_tcp(port);
-            assert!(owners.0.contains_key(&std::process::id()), "{owners}");
+            assert!(owners.0.contains_key(&own), "{owners}");
             assert!(owners.all_portamento(), "it is this very program: {owners}");
             drop(listener);
-            assert!(!Owners::of_tcp(port).0.contains_key(&std::process::id()));
+            assert!(!Owners::of_tcp(port).0.contains_key(&own));
         }
     }
 

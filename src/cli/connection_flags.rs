@@ -5,8 +5,8 @@ use std::num::NonZeroUsize;
 use ipnet::IpNet;
 
 use crate::config::{
-    AccessLog, AccessRules, Limit, LogConfig, LogFormat, LogLevel, Size, SocketOptions, defaults,
-    parse_backlog, parse_congestion, parse_count, parse_network, parse_switch,
+    AccessLog, AccessRules, AdminAddr, Limit, LogConfig, LogFormat, LogLevel, Size, SocketOptions,
+    defaults, parse_backlog, parse_congestion, parse_count, parse_network, parse_switch,
 };
 
 /// Who may connect, and how many.
@@ -136,6 +136,27 @@ impl SocketArgs {
             reuse_port: self.reuse_port,
         }
     }
+}
+
+/// Who may look at the process.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Admin endpoint")]
+#[allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "[V6] is help for a terminal, no link"
+)]
+pub struct AdminArgs {
+    /// Where /metrics, /ready, /live and /connections are served: IP:PORT, [V6]:PORT, :PORT or off
+    ///
+    /// Plain HTTP, read-only, without a password: keep it on the loopback or inside the pod's
+    /// network. :PORT is every IPv4 address of the host. Port 0 takes a free one.
+    #[arg(
+        long,
+        value_name = "ADDR|off",
+        default_value_t = defaults::ADMIN,
+        env = "PORTAMENTO_ADMIN"
+    )]
+    pub admin: AdminAddr,
 }
 
 /// What is logged, and how; to standard error.

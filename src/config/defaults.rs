@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    AccessLog, Engine, ListenAddr, LogFormat, LogLevel, Sched, UpstreamAddr,
+    AccessLog, AdminAddr, Engine, ListenAddr, LogFormat, LogLevel, Sched, UpstreamAddr,
     size::{GIB, KIB, MIB, Size},
     span::{Bounds, Limit, Span},
 };
@@ -71,6 +71,9 @@ pub const USER_TIMEOUT: Limit = Limit(Some(Span::secs(30)));
 pub const USER_TIMEOUT_BOUNDS: Bounds = millis(Span::millis(1), Span::millis(i32::MAX as u64));
 /// Bytes of `SO_RCVBUF` and `SO_SNDBUF`.
 pub const SOCKET_BUFFER_RANGE: RangeInclusive<Size> = Size(4 * KIB)..=Size(GIB);
+
+/// Beside the process, for whoever is on the host or in the pod.
+pub const ADMIN: AdminAddr = AdminAddr(Some(v4(Ipv4Addr::LOCALHOST, 9464)));
 
 /// What an operator acts on, and what tells the life of the process.
 pub const LOG_LEVEL: LogLevel = LogLevel::Info;

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::{
-    AccessRules, Config, Engine, Limit, RelayConfig, Sched, Size, SocketOptions, Span, Timeouts,
-    count::Workers, show_choice,
+    AccessRules, AdminAddr, Config, Engine, Limit, RelayConfig, Sched, Size, SocketOptions, Span,
+    Timeouts, count::Workers, show_choice,
 };
 
 impl fmt::Display for Config {
@@ -17,7 +17,13 @@ impl fmt::Display for Config {
             " max_connections={}",
             or("by-nofile", self.max_connections)
         )?;
-        write!(f, " {} {}", self.access, self.log)
+        write!(
+            f,
+            " {} admin={} {}",
+            self.access,
+            AdminAddr(self.admin),
+            self.log
+        )
     }
 }
 

@@ -7,13 +7,13 @@ use std::{
 };
 
 use tokio::{
-    net::{TcpStream, UnixStream},
     sync::mpsc,
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
 use tracing::{info, warn};
 
+use super::probe::probe;
 use crate::{
     account::{metrics::Metrics, record::Reason},
     config::{Config, UpstreamAddr},
@@ -190,27 +190,10 @@ async fn next_above(stop: Stop, stops: &mut mpsc::UnboundedReceiver<Stop>) -> St
 }
 
 async fn refuses(upstream: &UpstreamAddr) -> bool {
-    let connect = async {
-        match upstream {
-            UpstreamAddr::Ip(addr) => drop(tcp(addr).await?),
-            UpstreamAddr::Name { host, port } => drop(tcp((host.as_str(), *port)).await?),
-            UpstreamAddr::Unix(path) => drop(UnixStream::connect(path).await?),
-        }
-        Ok::<_, io::Error>(())
-    };
-    match timeout(PROBE, connect).await {
-        Ok(Err(error)) => matches!(
+    probe(upstream, PROBE).await.is_err_and(|error| {
+        matches!(
             error.kind(),
             io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound
-        ),
-        Ok(Ok(())) | Err(_) => false,
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a probe relays nothing and wants no options"
-)]
-async fn tcp(addr: impl tokio::net::ToSocketAddrs) -> io::Result<TcpStream> {
-    TcpStream::connect(addr).await
+        )
+    })
 }

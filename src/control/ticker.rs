@@ -34,6 +34,9 @@ pub(crate) async fn run(gate: Arc<Gate>, alarm_set: Arc<Notify>) {
         }
         let dispatch = gate.dispatch.lock().unwrap_or_else(PoisonError::into_inner);
         for worker in dispatch.workers() {
+            if sweep {
+                worker.metrics.pulse.send(now.into_std(), SWEEP);
+            }
             if sweep || worker.metrics.alarms.load(Ordering::Acquire) > 0 {
                 worker.tell(Command::Tick {
                     now: now.into_std(),

@@ -61,6 +61,7 @@ async fn forward_to(
     let (upstream, peer) = match connect(upstream, live, context).await {
         Ok(connected) => connected,
         Err(outcome) => {
+            live.metrics.not_connected(&outcome);
             socket::reset(client); // at once: whoever is behind it can try elsewhere
             return outcome;
         }
@@ -82,8 +83,12 @@ async fn forward_to(
     };
     client.read_eagerly();
     live.connected(peer);
+    let (client, upstream) = (Rc::new(client), Rc::new(upstream));
+    live.sockets
+        .replace(Some([Rc::clone(&client) as _, Rc::clone(&upstream) as _]));
     let outcome = relay(&client, &upstream, &context.pools, live).await;
-    close(client, upstream, outcome, live).await;
+    close(&client, &upstream, outcome, live).await;
+    live.sockets.take(); // the last ones are this function's, and close with it
     outcome
 }
 
@@ -106,22 +111,22 @@ async fn connect(
     .await
 }
 
-/// Closes both sockets: FIN stays FIN, a reset stays a reset, and what this process cuts short is
+/// Settles how both sockets close: FIN stays FIN, a reset stays a reset, and what this process cuts short is
 /// told to both sides as a reset, since neither has seen the end.
-async fn close(client: Socket, upstream: Socket, outcome: Outcome, live: &Live) {
+async fn close(client: &Socket, upstream: &Socket, outcome: Outcome, live: &Live) {
     match (outcome.reason, outcome.by) {
         (Reason::Fin, _) => {}
         (_, By::Proxy) => {
-            client.reset();
-            upstream.reset();
+            client.reset_on_drop();
+            upstream.reset_on_drop();
         }
         (_, By::Client) => {
-            flush(&upstream, live).await;
-            upstream.reset();
+            flush(upstream, live).await;
+            upstream.reset_on_drop();
         }
         (_, By::Upstream) => {
-            flush(&client, live).await;
-            client.reset();
+            flush(client, live).await;
+            client.reset_on_drop();
         }
     }
 }

@@ -21,7 +21,7 @@ use tracing::{debug, error};
 
 use super::{connection::Accepted, dispatch::Dispatch, socket};
 use crate::{
-    account::{live::ClientPeer, metrics::ListenerMetrics},
+    account::{live::ClientPeer, metrics::ListenerMetrics, rejection::Rejection},
     config::AccessRules,
     edge::bind::BoundSocket,
     sys::{self, errno_name},
@@ -58,7 +58,7 @@ pub(crate) async fn run(socket: BoundSocket, gate: Arc<Gate>) -> io::Result<()> 
             pause.reset();
             continue;
         };
-        gate.metrics.accept_errors.add(1);
+        gate.metrics.accept_failed(&error);
         match AcceptError::of(&error) {
             AcceptError::Connection => {}
             AcceptError::Resources(errno) => tokio::select! {
@@ -103,7 +103,7 @@ impl Gate {
         permit: OwnedSemaphorePermit,
     ) {
         if !self.access.admits(client) {
-            self.metrics.rejected.add(1);
+            self.metrics.rejected(Rejection::Acl);
             debug!(%client, "rejected by --allow or --deny");
             socket::reset(socket);
             return;

@@ -20,6 +20,11 @@ use tracing::warn;
 /// beyond the limit, makes splicing twice as expensive as copying.
 pub(crate) const WORTHWHILE: usize = 256 * 1024;
 
+/// The capacity that the kernel grants a pipe of `size` bytes here and now; zero if it grants none.
+pub(crate) fn granted(size: usize) -> usize {
+    Pipe::new(size).map_or(0, |(_, granted)| granted)
+}
+
 /// The pipes of one worker.
 pub(crate) struct PipePool {
     free: RefCell<Vec<Pipe>>,
@@ -130,14 +135,19 @@ impl PipePool {
         free.shrink_to_fit();
     }
 
-    /// Bytes of capacity that the kernel granted last; zero before the first pipe.
-    pub(crate) fn granted(&self) -> usize {
-        self.granted.get()
-    }
-
     /// Pipes alive, leased and free together.
     pub(crate) fn alive(&self) -> usize {
         self.alive.get()
+    }
+
+    /// Those of them that nobody has leased.
+    pub(crate) fn free(&self) -> usize {
+        self.free.borrow().len()
+    }
+
+    /// Bytes of capacity that the kernel granted last; zero before the first pipe.
+    pub(crate) fn granted(&self) -> usize {
+        self.granted.get()
     }
 }
 

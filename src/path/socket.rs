@@ -232,9 +232,9 @@ impl Socket {
         shutdown(self.fd.as_fd(), Shutdown::Write).ok();
     }
 
-    /// Closes with a reset instead of an end of stream.
-    pub(crate) fn reset(self) {
-        reset(self.fd.into_inner());
+    /// Has the socket closed with a reset instead of an end of stream, when it is dropped.
+    pub(crate) fn reset_on_drop(&self) {
+        reset_on_close(self.fd.as_fd());
     }
 }
 
@@ -246,9 +246,13 @@ impl AsFd for Socket {
 
 /// Closes a socket with a reset instead of an end of stream.
 pub(crate) fn reset(fd: OwnedFd) {
-    // On a unix socket it has no effect, and the peer sees an end of stream: there is no other.
-    sockopt::set_socket_linger(&fd, Some(Duration::ZERO)).ok();
+    reset_on_close(fd.as_fd());
     drop(fd);
+}
+
+fn reset_on_close(fd: BorrowedFd<'_>) {
+    // On a unix socket it has no effect, and the peer sees an end of stream: there is no other.
+    sockopt::set_socket_linger(fd, Some(Duration::ZERO)).ok();
 }
 
 /// The reactor's errors have an errno, but for one: its runtime is shutting down.

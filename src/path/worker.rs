@@ -13,8 +13,8 @@ use std::{
 };
 
 use tokio::{
-    runtime::{Builder, Handle, LocalOptions},
-    sync::{Notify, mpsc},
+    runtime::{Builder, Handle, LocalOptions, LocalRuntime},
+    sync::{Notify, mpsc, oneshot},
 };
 use tracing::warn;
 
@@ -29,6 +29,7 @@ use crate::{
         live::{ClientPeer, Live, LiveTable},
         metrics::WorkerMetrics,
         record::Reason,
+        row::Row,
     },
     config::{Config, Sched},
     sys,
@@ -47,6 +48,15 @@ pub(crate) enum Command {
     },
     /// End every connection.
     Cut(Reason),
+    /// Show up to `limit` connections from serial number `first` on.
+    Show {
+        /// The least serial number.
+        first: u64,
+        /// A few: the worker serves nobody meanwhile.
+        limit: usize,
+        /// Takes the rows.
+        reply: oneshot::Sender<Vec<Row>>,
+    },
 }
 
 /// A running worker, as the others see it.
@@ -71,9 +81,7 @@ impl Worker {
             {
                 warn!(worker = seed.id, %error, "--sched batch is refused here; going on as normal");
             }
-            // No time driver: see Command::Tick.
-            let runtime = Builder::new_current_thread().enable_io().build_local(LocalOptions::default());
-            match runtime {
+            match seed.runtime() {
                 Ok(runtime) => {
                     drop(started.send(Ok(())));
                     runtime.block_on(run(Rc::new(seed.grow()), inbox));
@@ -112,6 +120,11 @@ async fn run(context: Rc<Context>, mut inbox: mpsc::UnboundedReceiver<Command>) 
             }
             Command::Tick { now, sweep } => context.tick(now, sweep),
             Command::Cut(reason) => context.table.cut_all(reason),
+            Command::Show {
+                first,
+                limit,
+                reply,
+            } => drop(reply.send(context.show(first, limit))),
         }
     }
 }
@@ -133,6 +146,17 @@ pub(crate) struct Seed {
 }
 
 impl Seed {
+    /// A runtime without timers: see [`Command::Tick`].
+    fn runtime(&self) -> io::Result<LocalRuntime> {
+        let mut builder = Builder::new_current_thread();
+        builder.enable_io();
+        if self.config.sample_delay {
+            let metrics = Arc::clone(&self.metrics);
+            builder.on_thread_unpark(move || metrics.delay.woke());
+        }
+        builder.build_local(LocalOptions::default())
+    }
+
     fn grow(self) -> Context {
         let relay = &self.config.relay;
         let pools = Pools {
@@ -184,9 +208,23 @@ impl Context {
             self.table.sweep(now, &self.config.timeouts);
             self.pools.buffers.trim();
             self.pools.pipes.trim();
-            self.metrics
-                .pipes
-                .store(self.pools.pipes.alive(), Ordering::Relaxed);
+            self.metrics.delay.soon();
+            self.metrics.pulse.pass(now);
+            self.publish_pipes();
+        }
+    }
+
+    fn show(&self, first: u64, limit: usize) -> Vec<Row> {
+        let page = self.table.page(first, limit);
+        page.iter().map(|live| Row::of(live, self.id)).collect()
+    }
+
+    fn publish_pipes(&self) {
+        let (pool, counts) = (&self.pools.pipes, &self.metrics.pipes);
+        counts.alive.store(pool.alive(), Ordering::Relaxed);
+        counts.free.store(pool.free(), Ordering::Relaxed);
+        if pool.granted() > 0 {
+            counts.granted.store(pool.granted(), Ordering::Relaxed);
         }
     }
 }

@@ -15,6 +15,7 @@ use super::{Link, Origin, eventually};
 /// A running forwarder. Dropping it ends it, and fails the test if it had failed.
 pub(crate) struct Forwarder {
     addrs: Vec<Option<SocketAddr>>,
+    admin: Option<SocketAddr>,
     counters: Counters,
     stop: mpsc::UnboundedSender<Stop>,
     thread: Option<thread::JoinHandle<io::Result<()>>>,
@@ -23,7 +24,8 @@ pub(crate) struct Forwarder {
 impl Forwarder {
     pub(crate) fn start(config: Config) -> Self {
         let server = Server::bind(config, Vec::new()).unwrap();
-        let (addrs, counters) = (server.local_addrs(), server.counters());
+        let (addrs, admin) = (server.local_addrs(), server.admin_addr());
+        let counters = server.counters();
         let (stop, stops) = mpsc::unbounded_channel();
         let thread = thread::spawn(move || {
             let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -31,6 +33,7 @@ impl Forwarder {
         });
         Self {
             addrs,
+            admin,
             counters,
             stop,
             thread: Some(thread),
@@ -48,6 +51,11 @@ impl Forwarder {
             .iter()
             .map(|addr| addr.expect("no unix socket"))
             .collect()
+    }
+
+    /// Where the admin endpoint listens.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.admin.unwrap()
     }
 
     pub(crate) fn totals(&self) -> Totals {
@@ -83,6 +91,7 @@ pub(crate) fn config_for(upstream: SocketAddr, engine: Engine) -> Config {
     let mut config = Config::for_pair(listen, UpstreamAddr::Ip(upstream));
     config.workers = NonZeroUsize::new(2);
     config.relay.engine = engine;
+    config.admin = Some(([127, 0, 0, 1], 0).into());
     config
 }
 

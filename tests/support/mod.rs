@@ -8,6 +8,7 @@
 )]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod admin;
 mod echo;
 mod forwarder;
 mod lines;
@@ -23,6 +24,7 @@ use std::{
 use portamento::config::Engine;
 
 pub(crate) use self::{
+    admin::{Answer, Scrape, ask, get},
     echo::Echo,
     forwarder::{Forwarder, Rig, config_for},
     lines::Line,

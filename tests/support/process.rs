@@ -45,6 +45,7 @@ impl Process {
 
     /// Starts a command that ends up as `portamento`, and waits until it forwards.
     pub(crate) fn launch(command: &mut Command) -> Self {
+        command.env("PORTAMENTO_ADMIN", "127.0.0.1:0"); // many run at once
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Log::default());
         let (stderr, written) = (child.stderr.take().unwrap(), Arc::clone(&log));
@@ -104,6 +105,12 @@ impl Process {
             .filter_map(|line| line.get("address"))
             .map(|addr| addr.parse().unwrap())
             .collect()
+    }
+
+    /// Where the admin endpoint listens.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        let lines = self.lines_with("admin endpoint");
+        lines[0].text("address").parse().unwrap()
     }
 
     /// The records so far.

@@ -106,6 +106,7 @@ impl Launch {
                 let mut command = Command::new(binary);
                 command.arg("--listen").arg(listen.to_string());
                 command.arg("--upstream").arg(upstream.to_string());
+                command.args(["--admin", "127.0.0.1:0"]); // several run beside each other
                 command
             }
             Self::Shell(_) => {
