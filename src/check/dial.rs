@@ -24,7 +24,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Unresolved(error) => write!(f, "the name cannot be resolved ({error})"),
             Self::Refused => f.write_str("connection refused"),
-            Self::TimedOut(bound) => write!(f, "no answer within {bound:?}"),
+            Self::TimedOut(bound) => write!(f, "no answer within {bound:.0?}"),
             Self::Other(error) => error.fmt(f),
         }
     }

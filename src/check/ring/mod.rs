@@ -29,7 +29,10 @@ pub(super) async fn check(url: &RingUrl, own: &Own, config: &Config) -> Vec<Find
         )];
     }
     let count = page.shards.len();
-    let mut findings = vec![Finding::ok("ring", format_args!("{url}: {count} entries"))];
+    let mut findings = vec![Finding::ok(
+        "ring",
+        format_args!("{url} serves the ring, entries: {count}"),
+    )];
     let mine: Vec<_> = page
         .shards
         .iter()
