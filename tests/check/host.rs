@@ -212,11 +212,7 @@ fn an_unprivileged_user_hears_of_the_limits_on_pipes() {
     fs::copy(BINARY, &binary).unwrap();
     let as_nobody = |args: &[&str]| {
         let mut command = Command::new(&binary);
-        command
-            .uid(65_534)
-            .gid(65_534)
-            .arg("check")
-            .args(args);
+        command.uid(65_534).gid(65_534).arg("check").args(args);
         Found::of(command)
     };
     let found = as_nobody(&["--pipe-size", "2MiB"]);
