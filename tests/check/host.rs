@@ -13,6 +13,9 @@ use super::{
     text,
 };
 
+/// A user whose pipes no other test holds.
+const OTHER: u32 = 65_533;
+
 /// Checks a listen address in front of an upstream that answers.
 fn check(listen: &str, more: &[&str]) -> Found {
     let echo = Echo::start();
@@ -212,7 +215,7 @@ fn an_unprivileged_user_hears_of_the_limits_on_pipes() {
     fs::copy(BINARY, &binary).unwrap();
     let as_nobody = |args: &[&str]| {
         let mut command = Command::new(&binary);
-        command.uid(65_534).gid(65_534).arg("check").args(args);
+        command.uid(OTHER).gid(OTHER).arg("check").args(args);
         Found::of(command)
     };
     let found = as_nobody(&["--pipe-size", "2MiB"]);

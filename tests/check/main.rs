@@ -8,11 +8,15 @@ mod support;
 
 mod generated;
 mod host;
+mod page;
 mod ring;
 mod server;
 mod upstream;
 
-use std::process::{Command, Output};
+use std::{
+    net::IpAddr,
+    process::{Command, Output},
+};
 
 use serde_json::Value;
 
@@ -102,4 +106,11 @@ fn command(args: &[&str]) -> Command {
 fn text(output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     text(&output.stdout) + &text(&output.stderr)
+}
+
+/// An address of this host that others can reach, if it has one.
+fn outer_address() -> Option<IpAddr> {
+    let interfaces = if_addrs::get_if_addrs().unwrap();
+    let mut addresses = interfaces.iter().map(if_addrs::Interface::ip);
+    addresses.find(|ip| ip.is_ipv4() && !ip.is_loopback())
 }

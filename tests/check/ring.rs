@@ -1,6 +1,6 @@
 use std::{
     fs,
-    net::{SocketAddr, TcpListener},
+    net::TcpListener,
     time::{Duration, SystemTime},
 };
 
@@ -8,14 +8,14 @@ use loadtest::{StandIn, StandInConfig};
 use serde_json::json;
 
 use super::{
-    Found, command,
+    Found, command, outer_address,
     server::{Http, response},
     support::{Echo, Nobody, Origin, Process, skip},
     text,
 };
 
 /// A ring whose page is served as Tempo does: JSON to those who accept it, HTML to others.
-fn serve(shards: serde_json::Value) -> Http {
+pub(crate) fn serve(shards: serde_json::Value) -> Http {
     serve_at("127.0.0.1", shards)
 }
 
@@ -42,29 +42,29 @@ fn shard(id: &str, address: impl ToString, state: &str, age: Duration) -> serde_
     })
 }
 
-fn active(address: impl ToString) -> serde_json::Value {
+pub(crate) fn active(address: impl ToString) -> serde_json::Value {
     shard("live-store-0", address, "ACTIVE", Duration::from_secs(3))
 }
 
-fn rfc3339(age: Duration) -> String {
+pub(crate) fn rfc3339(age: Duration) -> String {
     humantime::format_rfc3339_nanos(SystemTime::now() - age).to_string()
 }
 
 /// An upstream, and an address to listen on that nobody has.
-struct Pair {
-    upstream: Echo,
-    listen: Nobody,
+pub(crate) struct Pair {
+    pub(crate) upstream: Echo,
+    pub(crate) listen: Nobody,
 }
 
 impl Pair {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             upstream: Echo::start(),
             listen: Nobody::new(),
         }
     }
 
-    fn check(&self, ring: &Http, more: &[&str]) -> Found {
+    pub(crate) fn check(&self, ring: &Http, more: &[&str]) -> Found {
         self.check_at(&self.listen.addr().to_string(), ring, more)
     }
 
@@ -330,22 +330,8 @@ fn an_entry_over_ipv6_is_read() {
 }
 
 #[test]
-fn an_empty_ring_says_so() {
-    let pair = Pair::new();
-    for shards in [json!([]), json!(null)] {
-        pair.check(&serve(shards), &[])
-            .has("ring", "error", &["the ring is empty"]);
-    }
-}
-
-#[test]
 fn a_loopback_address_is_for_this_host_alone() {
-    let interfaces = if_addrs::get_if_addrs().unwrap();
-    let outer = interfaces
-        .iter()
-        .map(if_addrs::Interface::ip)
-        .find(|ip| ip.is_ipv4() && !ip.is_loopback());
-    let Some(outer) = outer else {
+    let Some(outer) = outer_address() else {
         return skip("no address but the loopback's");
     };
     let pair = Pair::new();
@@ -365,66 +351,6 @@ fn a_loopback_address_is_for_this_host_alone() {
 }
 
 #[test]
-fn what_is_no_ring_page_is_said_for_what_it_is() {
-    let pair = Pair::new();
-    for (status, kind, body, words) in [
-        (
-            404,
-            "text/plain",
-            "404 page not found\n",
-            "the query-frontend does not serve it",
-        ),
-        (
-            200,
-            "text/html; charset=utf-8",
-            "<html></html>",
-            "an HTML page instead of JSON",
-        ),
-        (
-            200,
-            "text/plain",
-            "\n <!DOCTYPE html>",
-            "an HTML page instead of JSON",
-        ),
-        (200, "text/plain", "hello", "not JSON"),
-        (200, "application/json", "", "not JSON"),
-        (200, "application/json", "{\"shards\":[", "not JSON"),
-        (
-            200,
-            "application/json",
-            "{\"status\":\"success\"}",
-            "JSON, yet not of a ring",
-        ),
-        (
-            200,
-            "application/json",
-            "{\"shards\":[{\"id\":1}]}",
-            "JSON, yet not of a ring",
-        ),
-        (503, "text/plain", "", "status 503"),
-        (401, "text/plain", "", "status 401"),
-    ] {
-        let server = Http::start("127.0.0.1", move |_| response(status, kind, body));
-        pair.check(&server, &[])
-            .has("ring", "error", &[&server.url(), words]);
-    }
-    let moved = Http::start("127.0.0.1", |_| {
-        let mut moved = response(302, "text/plain", "");
-        moved
-            .headers_mut()
-            .insert("Location", "/elsewhere".parse().unwrap());
-        moved
-    });
-    pair.check(&moved, &[])
-        .has("ring", "error", &["status 302, /elsewhere"]);
-    let large = Http::start("127.0.0.1", |_| {
-        response(200, "application/json", vec![b' '; 5 << 20])
-    });
-    pair.check(&large, &[])
-        .has("ring", "error", &["exceeds 4 MiB"]);
-}
-
-#[test]
 fn what_others_say_does_not_reach_the_terminal() {
     let pair = Pair::new();
     let evil = "live\n\u{1b}[2Jstore";
@@ -436,51 +362,4 @@ fn what_others_say_does_not_reach_the_terminal() {
     )]));
     let found = pair.check(&ring, &[]);
     found.has("ring-state", "ok", &["live\\n\\u{1b}[2Jstore is ACTIVE"]);
-}
-
-#[test]
-fn a_ring_that_can_not_be_reached_says_why() {
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap(); // the kernel accepts, nobody answers
-    let grpc = StandIn::start(StandInConfig::default()).unwrap();
-    let nobody = Nobody::new();
-    let upstream = Echo::start();
-    let at = |addr: SocketAddr| format!("http://{addr}");
-    for (url, words) in [
-        (at(nobody.addr()), "connection refused"),
-        (
-            at(silent.local_addr().unwrap()),
-            "no whole answer within 5s",
-        ),
-        (
-            at(grpc.local_addr()),
-            "give the HTTP port, not that of gRPC",
-        ),
-        (
-            "http://nonesuch.invalid:3200".to_owned(),
-            "cannot be resolved",
-        ),
-    ] {
-        let upstream = upstream.addr().to_string();
-        let found = Found::by(&["-l", "127.0.0.1:0", "-u", &upstream, "--ring", &url]);
-        found.has("ring", "error", &[&url, words]);
-    }
-}
-
-#[test]
-fn the_page_may_be_elsewhere() {
-    let pair = Pair::new();
-    let entry = active(pair.listen.addr());
-    let page = json!({ "shards": [entry], "now": rfc3339(Duration::ZERO) }).to_string();
-    let server = Http::start("127.0.0.1", move |request| {
-        match request.uri().path_and_query().unwrap().as_str() {
-            "/tempo/live-store/ring?x=y" => response(200, "application/json", page.clone()),
-            _ => response(404, "text/plain", ""),
-        }
-    });
-    let (listen, upstream) = (
-        pair.listen.addr().to_string(),
-        pair.upstream.addr().to_string(),
-    );
-    let url = server.url() + "/tempo/live-store/ring?x=y";
-    Found::by(&["-l", &listen, "-u", &upstream, "--ring", &url]).has("ring", "ok", &["entries: 1"]);
 }

@@ -13,7 +13,7 @@ use loadtest::{StandIn, StandInConfig};
 use tokio::runtime::Builder;
 
 use super::{
-    Found,
+    Found, outer_address,
     server::{Http, response},
     support::{BINARY, BlackHole, Echo, Nobody, Origin, eventually_some, skip},
 };
@@ -264,12 +264,7 @@ fn an_address_of_a_name_that_refuses_is_a_warning() {
 
 #[test]
 fn a_name_that_leads_back_is_an_error() {
-    let interfaces = if_addrs::get_if_addrs().unwrap();
-    let outer = interfaces
-        .iter()
-        .map(if_addrs::Interface::ip)
-        .find(|ip| ip.is_ipv4() && !ip.is_loopback());
-    let Some(outer) = outer else {
+    let Some(outer) = outer_address() else {
         return skip("no address but the loopback's");
     };
     let port = Nobody::new().addr().port();
