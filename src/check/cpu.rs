@@ -34,20 +34,20 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
 
 fn workers(workers: usize, cpus: usize, millicpus: Option<usize>) -> Finding {
     const ID: &str = "workers";
-    let quota = millicpus.map(|quota| format!(", the cgroup's quota {quota}m"));
+    let quota = millicpus.map(|quota| format!(", the cgroup's quota: {quota}m"));
     let quota = quota.unwrap_or_default();
     if workers > cpus {
         return Finding::warning(
             ID,
             format_args!(
-                "{workers} workers have {cpus} CPUs{quota}: lower --workers, or give the process \
-                 more"
+                "workers: {workers}, usable CPUs: {cpus}{quota}; lower --workers, or give the \
+                 process more CPUs"
             ),
         );
     }
     Finding::ok(
         ID,
-        format_args!("{workers} workers, {cpus} usable CPUs{quota}"),
+        format_args!("workers: {workers}, usable CPUs: {cpus}{quota}"),
     )
 }
 
@@ -121,7 +121,7 @@ mod tests {
         let finding = workers(2, 1, Some(500));
         assert_eq!(finding.level, Level::Warning);
         assert!(
-            finding.message.contains("quota 500m"),
+            finding.message.contains("quota: 500m"),
             "{}",
             finding.message
         );

@@ -53,7 +53,10 @@ pub fn run(args: CheckArgs) -> Result<Report, CheckError> {
         instance_addr,
         json: _,
     } = args.scope;
-    let own = Own::find(instance_addr)?;
+    let ring = match ring {
+        Some(url) => Some((url, Own::find(instance_addr)?)),
+        None => None,
+    };
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
@@ -68,8 +71,8 @@ pub fn run(args: CheckArgs) -> Result<Report, CheckError> {
         findings.extend(pipes::check(&config));
         findings.extend(cpu::check(&config));
         findings.extend(upstream::check(&config).await);
-        if let Some(url) = ring {
-            findings.extend(ring::check(&url, &own, &config).await);
+        if let Some((url, own)) = &ring {
+            findings.extend(ring::check(url, own, &config).await);
         }
         findings
     });

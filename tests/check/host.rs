@@ -1,7 +1,7 @@
 use std::{
     fs,
     net::TcpListener,
-    os::unix::{fs::PermissionsExt, net::UnixListener, process::CommandExt},
+    os::unix::{net::UnixListener, process::CommandExt},
     process::Command,
 };
 
@@ -9,7 +9,7 @@ use rustix::process::getuid;
 
 use super::{
     Found, command,
-    support::{BINARY, Echo, Nobody, Process, skip},
+    support::{BINARY, Echo, Nobody, Process, binary_for_anybody, skip},
     text,
 };
 
@@ -179,7 +179,11 @@ fn too_few_open_files_are_said() {
 
 #[test]
 fn more_workers_than_cpus_are_a_warning() {
-    check("127.0.0.1:0", &["--workers", "256"]).has("workers", "warning", &["256 workers", "CPUs"]);
+    check("127.0.0.1:0", &["--workers", "256"]).has(
+        "workers",
+        "warning",
+        &["workers: 256", "lower --workers"],
+    );
 }
 
 #[test]
@@ -209,10 +213,7 @@ fn an_unprivileged_user_hears_of_the_limits_on_pipes() {
     if !getuid().is_root() {
         return skip("only root can be somebody else");
     }
-    let dir = tempfile::tempdir().unwrap();
-    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let binary = dir.path().join("portamento"); // where anybody may run it
-    fs::copy(BINARY, &binary).unwrap();
+    let (_dir, binary) = binary_for_anybody();
     let as_nobody = |args: &[&str]| {
         let mut command = Command::new(&binary);
         command.uid(OTHER).gid(OTHER).arg("check").args(args);

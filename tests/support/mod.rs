@@ -35,7 +35,7 @@ pub(crate) use self::{
     },
     nobody::{BlackHole, Nobody},
     pattern::{Pattern, Random},
-    process::{BINARY, Process, open_files, skip},
+    process::{BINARY, Process, binary_for_anybody, open_files, skip},
 };
 
 /// Bound on everything that is waited for: beyond it, it hangs.
