@@ -10,6 +10,7 @@ mod display;
 mod error;
 mod log;
 mod network;
+mod ring_url;
 mod size;
 mod socket_file;
 mod span;
@@ -28,6 +29,7 @@ pub use self::{
     error::{ConfigError, Given},
     log::{AccessLog, LogConfig, LogFormat, LogLevel},
     network::{NetworkError, parse_network},
+    ring_url::{RING_PAGE, RingUrl, RingUrlError},
     size::{Size, SizeError},
     socket_file::SocketFileError,
     span::{Bounds, Limit, Span, SpanError},

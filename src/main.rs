@@ -1,10 +1,15 @@
 //! The `portamento` binary: what the user typed, what of it is valid, then bind and run.
 
-use std::{error::Error, process::ExitCode};
+use std::{
+    error::Error,
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use clap::Parser;
 use portamento::{
-    cli::Args,
+    check,
+    cli::{self, Args, CheckArgs, Command, ForwarderArgs},
     config::Config,
     control::{handover, signals::Signals},
     logging::{self, Logs},
@@ -20,7 +25,17 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let config = match Config::try_from(Args::parse()) {
+    let args = Args::parse();
+    match args.command {
+        None => forward(args.forwarder),
+        Some(Command::Check(args)) => check(*args),
+        Some(Command::Completions { shell }) => print(Ok(cli::completions(shell))),
+        Some(Command::Man) => print(cli::manual_page()),
+    }
+}
+
+fn forward(args: ForwarderArgs) -> ExitCode {
+    let config = match Config::try_from(args) {
         Ok(config) => config,
         Err(error) => return fail(&error, ExitCode::from(USAGE)),
     };
@@ -51,6 +66,31 @@ fn run(config: Config) -> Result<(), Box<dyn Error>> {
     });
     runtime.shutdown_background(); // a name server that does not answer holds up nobody's exit
     result
+}
+
+fn check(args: CheckArgs) -> ExitCode {
+    let json = args.scope.json;
+    let report = match check::run(args) {
+        Ok(report) => report,
+        Err(error @ check::CheckError::Start(_)) => return fail(&error, ExitCode::FAILURE),
+        Err(error) => return fail(&error, ExitCode::from(USAGE)),
+    };
+    let text = match json {
+        true => report.json(),
+        false => Ok(report.to_string()),
+    };
+    match print(text.map(String::into_bytes)) {
+        ExitCode::SUCCESS if report.has_errors() => ExitCode::FAILURE,
+        code => code,
+    }
+}
+
+/// Writes what was asked for to standard output.
+fn print(text: io::Result<Vec<u8>>) -> ExitCode {
+    match text.and_then(|text| io::stdout().lock().write_all(&text)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, ExitCode::FAILURE),
+    }
 }
 
 #[expect(

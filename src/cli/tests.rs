@@ -11,7 +11,7 @@ fn parse(line: &str) -> Result<Config, String> {
     let words = line.split_whitespace();
     let args = Args::try_parse_from(["portamento"].into_iter().chain(words))
         .map_err(|error| error.to_string())?;
-    Config::try_from(args).map_err(|error| error.to_string())
+    Config::try_from(args.forwarder).map_err(|error| error.to_string())
 }
 
 fn forwards(line: &str) -> Vec<String> {
@@ -64,6 +64,31 @@ fn each_flag_reaches_its_setting() {
          --reuse-port --max-connections 14 --allow 10.0.0.0/8 --allow ::1 --deny 10.0.0.7 \
          --log-level debug --log-format json --access-log all";
     assert_eq!(parse(line), Ok(config));
+}
+
+#[test]
+fn check_takes_the_forwarders_flags_behind_its_name() {
+    let args = Args::try_parse_from([
+        "portamento",
+        "check",
+        "-l",
+        ":1",
+        "--ring",
+        "http://tempo",
+        "--instance-addr",
+        "10.0.0.5,::1",
+        "--json",
+    ]);
+    let Some(Command::Check(check)) = args.unwrap().command else {
+        panic!("no check");
+    };
+    let config = Config::try_from(check.forwarder).unwrap();
+    assert_eq!(config.forwards[0].listen.to_string(), ":1");
+    assert_eq!(check.scope.ring, "http://tempo:80".parse().ok());
+    assert_eq!(check.scope.instance_addr.len(), 2);
+    assert!(check.scope.json);
+    // A flag in front of the name would be lost.
+    assert!(Args::try_parse_from(["portamento", "-l", ":1", "check"]).is_err());
 }
 
 #[test]
@@ -214,18 +239,34 @@ const TABLE: &[(&str, &str)] = &[
     ("access-log", "errors"),
 ];
 
+/// The flags that `check` takes beside those of the forwarder.
+const CHECK_TABLE: &[(&str, &str)] = &[
+    ("ring", "[default: not asked]"),
+    (
+        "instance-addr",
+        "[default: $POD_IP, else every address of this host]",
+    ),
+    ("json", "[default: off]"),
+];
+
 #[test]
 fn every_flag_has_its_help_its_default_and_its_variable() {
     let mut command = Args::command();
     command.build();
+    hold_against(&command, TABLE);
+    let check = command.find_subcommand("check").unwrap();
+    hold_against(check, &[TABLE, CHECK_TABLE].concat());
+}
+
+fn hold_against(command: &clap::Command, table: &[(&str, &str)]) {
     let flags: Vec<_> = command
         .get_arguments()
         .filter(|arg| !["help", "version"].contains(&arg.get_id().as_str()))
         .collect();
     let names: Vec<_> = flags.iter().filter_map(|arg| arg.get_long()).collect();
-    assert_eq!(names, TABLE.iter().map(|row| row.0).collect::<Vec<_>>());
+    assert_eq!(names, table.iter().map(|row| row.0).collect::<Vec<_>>());
 
-    for (arg, (name, default)) in flags.iter().zip(TABLE) {
+    for (arg, (name, default)) in flags.iter().zip(table) {
         let variable = format!("PORTAMENTO_{}", name.to_uppercase().replace('-', "_"));
         assert_eq!(arg.get_env(), Some(variable.as_ref()), "{name}");
         assert!(arg.get_help_heading().is_some(), "{name}");

@@ -90,7 +90,8 @@ pub enum BindError {
     },
 }
 
-fn advice(error: &io::Error) -> &'static str {
+/// What to do about an address that can't be had.
+pub(crate) fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
             "; another process has this port (--reuse-port on both lets them share it)"
