@@ -26,7 +26,8 @@ fn clap_finds_no_fault_with_the_flags() {
 
 #[test]
 fn without_flags_everything_is_default() {
-    let config = Config::for_pair(defaults::LISTEN, defaults::UPSTREAM);
+    let mut config = Config::for_pair(defaults::LISTEN, defaults::UPSTREAM);
+    config.admin = defaults::ADMIN.0; // the library opens no port that nobody asked for
     assert_eq!(parse(""), Ok(config));
 }
 
@@ -54,6 +55,7 @@ fn each_flag_reaches_its_setting() {
     config.max_connections = NonZeroUsize::new(14);
     config.access.allow = vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
     config.access.deny = vec!["10.0.0.7/32".parse().unwrap()];
+    config.admin = Some("[::1]:15".parse().unwrap());
     config.log.level = LogLevel::Debug;
     config.log.format = LogFormat::Json;
     config.log.access_log = AccessLog::All;
@@ -62,7 +64,7 @@ fn each_flag_reaches_its_setting() {
          --idle-timeout 7s --half-close-timeout off --max-lifetime 8s --drain-timeout 0s \
          --backlog 9 --keepalive 10s --user-timeout 11s --rcvbuf 12KiB --sndbuf 13KiB \
          --reuse-port --max-connections 14 --allow 10.0.0.0/8 --allow ::1 --deny 10.0.0.7 \
-         --log-level debug --log-format json --access-log all";
+         --admin [::1]:15 --log-level debug --log-format json --access-log all";
     assert_eq!(parse(line), Ok(config));
 }
 
@@ -234,6 +236,7 @@ const TABLE: &[(&str, &str)] = &[
     ("sndbuf", "[default: kernel's choice]"),
     ("congestion", "[default: kernel's choice]"),
     ("reuse-port", "[default: off]"),
+    ("admin", "127.0.0.1:9464"),
     ("log-level", "info"),
     ("log-format", "logfmt"),
     ("access-log", "errors"),

@@ -58,14 +58,17 @@ impl FromStr for RingUrl {
         if authority.as_str().contains('@') {
             return Err(RingUrlError::User);
         }
-        let host = authority.host().trim_matches(['[', ']']);
+        let host = match authority.host().strip_prefix('[') {
+            Some(v6) => v6.strip_suffix(']').ok_or(RingUrlError::Syntax)?,
+            None => authority.host(),
+        };
         // What is left beside the host is a port, or something that is none.
         let port = match (authority.port_u16(), authority.as_str().rsplit_once(':')) {
             (Some(port), _) => port,
             (None, Some((_, text))) if !text.contains(']') => return Err(RingUrlError::Syntax),
             (None, _) => 80,
         };
-        if host.is_empty() || port == 0 || rest.contains('#') {
+        if host.is_empty() || host.contains(['[', ']']) || port == 0 || rest.contains('#') {
             return Err(RingUrlError::Syntax);
         }
         let path = match uri.path_and_query().map_or("/", |path| path.as_str()) {
@@ -153,6 +156,7 @@ mod tests {
             ("http://tempo:99999", RingUrlError::Syntax),
             ("http://tem po", RingUrlError::Syntax),
             ("http://tempo/x#y", RingUrlError::Syntax),
+            ("http://a[0", RingUrlError::Syntax),
         ] {
             assert_eq!(text.parse::<RingUrl>(), Err(error), "{text}");
         }

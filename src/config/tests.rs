@@ -9,7 +9,7 @@ fn the_effective_settings_are_one_line() {
          buffer_size=64KiB pipe_size=1MiB max_pipes=by-worker connect_timeout=5s connect_retry=0s \
          idle_timeout=off half_close_timeout=30s max_lifetime=off drain_timeout=25s backlog=1024 \
          keepalive=30s user_timeout=30s rcvbuf=kernel sndbuf=kernel congestion=kernel \
-         reuse_port=false max_connections=by-nofile allow=off deny=off log_level=info \
+         reuse_port=false max_connections=by-nofile allow=off deny=off admin=off log_level=info \
          log_format=logfmt access_log=errors"
     );
 
