@@ -11,10 +11,13 @@ mod relay_flags;
 
 use clap::{Arg, Parser};
 
-use crate::config::{
-    Config, ConfigError, Forward, Given, check_congestion,
-    clash::{self, GivenForward},
-    defaults,
+use crate::{
+    config::{
+        Config, ConfigError, Forward, Given, check_congestion,
+        clash::{self, GivenForward},
+        defaults,
+    },
+    control::admin::catalogue,
 };
 
 pub use self::{
@@ -36,6 +39,7 @@ pub use self::{
     max_term_width = 100,
     args_conflicts_with_subcommands = true,
     subcommand_value_name = "COMMAND",
+    after_long_help = catalogue::help(),
     mut_args(as_typed)
 )]
 pub struct Args {

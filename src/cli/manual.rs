@@ -8,6 +8,7 @@ use clap_mangen::Man;
 use roff::{Roff, bold, roman};
 
 use super::Args;
+use crate::control::admin::catalogue::{ENDPOINTS, METRICS};
 
 /// The completion script for a shell.
 pub fn completions(shell: Shell) -> Vec<u8> {
@@ -35,6 +36,9 @@ pub fn page() -> io::Result<Vec<u8>> {
         page.extend(section(subcommand));
         Man::new(without(subcommand, &command)).render_options_section(&mut page)?;
     }
+    page.extend(list("ENDPOINTS", &ENDPOINTS));
+    let metrics = METRICS.map(|metric| (metric.shown(), metric.help));
+    page.extend(list("METRICS", &metrics));
     for (title, terms) in [("EXIT STATUS", EXIT_STATUS), ("SIGNALS", SIGNALS)] {
         page.extend(list(title, terms));
     }
@@ -69,12 +73,12 @@ fn without(subcommand: &Command, forwarder: &Command) -> Command {
     own
 }
 
-fn list(title: &str, terms: &[(&str, &str)]) -> Vec<u8> {
+fn list(title: &str, terms: &[(impl AsRef<str>, &str)]) -> Vec<u8> {
     let mut roff = Roff::new();
     roff.control("SH", [title]);
     for (term, text) in terms {
         roff.control("TP", []);
-        roff.text([bold(*term)]);
+        roff.text([bold(term.as_ref())]);
         roff.text([roman(*text)]);
     }
     roff.to_roff().into_bytes()
