@@ -11,7 +11,7 @@ use std::{
     io::{self, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
     process::Command,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
 };
 
@@ -123,4 +123,50 @@ fn no_grpc_call_fails_while_one_process_after_the_other_takes_over() {
             querier.join().unwrap(); // no call failed
         }
     });
+}
+
+#[test]
+fn no_grpc_call_fails_during_a_drain_and_the_end_of_the_upstream_is_its_end() {
+    const CALLS: usize = 1000;
+    let standin = StandIn::start(StandInConfig::default()).unwrap();
+    let mut process = Process::start(standin.local_addr(), &["--drain-timeout", "1h"]);
+    let addr = process.addr();
+    let (made, draining) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    // Calls on one old connection, and on ever new ones: queriers dial during a drain, too.
+    let querier = async |redial: bool| {
+        let mut client = QuerierClient::connect(ClientConfig::new(addr))
+            .await
+            .unwrap();
+        while made.load(Ordering::Relaxed) < CALLS {
+            if redial {
+                client = QuerierClient::connect(ClientConfig::new(addr))
+                    .await
+                    .unwrap();
+            }
+            client.check_health().await.unwrap();
+            if draining.load(Ordering::Relaxed) {
+                made.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        client
+    };
+    let clients = thread::scope(|scope| {
+        let queriers = [false, false, true].map(|redial| {
+            let (runtime, querier) = (runtime.handle(), &querier);
+            scope.spawn(move || runtime.block_on(querier(redial)))
+        });
+        process.signal(Signal::TERM);
+        eventually("the drain has begun", || process.count("draining") > 0);
+        draining.store(true, Ordering::Relaxed);
+        queriers.map(|querier| querier.join().unwrap())
+    });
+    drop(standin);
+    assert_eq!(process.wait().code(), Some(0));
+    assert_eq!(process.count("cutting what has not ended"), 0);
+    drop(clients);
 }
