@@ -41,11 +41,12 @@ use self::support::{
 const UNITS: &str = "relay: down and up in bits per second of payload (decimal prefixes), \
                      latency in time per round trip";
 
-const ROUTES: [Route; 5] = [
+const ROUTES: [Route; 6] = [
     Route::Direct,
     Route::Portamento(Engine::Copy),
     Route::Portamento(Engine::Splice),
     Route::Portamento(Engine::Auto),
+    Route::Unsampled,
     Route::Tokio,
 ];
 
@@ -65,6 +66,9 @@ const MIB: usize = 1024 * KIB;
 /// From a full copy buffer on, a message is bulk: bits per second say more of it than latency where
 /// connections are several, and few samples do.
 const BULK: Size = Size(64 * KIB);
+
+/// The largest of the small messages.
+const SMALL: Size = Size(KIB);
 
 /// Messages asked for, or sent, ahead of the last that has arrived: what keeps a stream busy.
 const IN_FLIGHT: usize = 16;
@@ -121,6 +125,9 @@ fn bench(criterion: &mut Criterion, name: &str, load: fn(Size, usize) -> Option<
             group.sampling_mode(SamplingMode::Auto).sample_size(30);
         }
         for route in ROUTES {
+            if matches!(route, Route::Unsampled) && (load.in_flight > 1 || size > SMALL) {
+                continue; // what is sampled costs by message, and tells where these are small
+            }
             let id = BenchmarkId::new(route.name(), format!("{size}x{connections}"));
             let mut rig = None; // not made for what the command line leaves out
             group.bench_function(id, |bencher| {

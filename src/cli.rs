@@ -4,19 +4,26 @@
 //! each other or with the host are refused by `Config::try_from`. Both name the flag, also where
 //! the value came from the environment.
 
+mod commands;
 mod connection_flags;
+mod manual;
 mod relay_flags;
 
-use clap::Parser;
+use clap::{Arg, Parser};
 
-use crate::config::{
-    Config, ConfigError, Forward, Given, check_congestion,
-    clash::{self, GivenForward},
-    defaults,
+use crate::{
+    config::{
+        Config, ConfigError, Forward, Given, check_congestion,
+        clash::{self, GivenForward},
+        defaults,
+    },
+    control::admin::catalogue,
 };
 
 pub use self::{
+    commands::{CheckArgs, Command, ScopeArgs},
     connection_flags::{AccessArgs, AdminArgs, LogArgs, ProxyProtocolArgs, SocketArgs},
+    manual::{completions, page as manual_page},
     relay_flags::{PairArgs, RelayArgs, TimeoutArgs},
 };
 
@@ -30,13 +37,16 @@ pub use self::{
     name = "portamento",
     version,
     max_term_width = 100,
-    // Help is the same everywhere, and takes `-5s` as the value that it is meant as.
-    mut_args(|arg| {
-        let takes_value = arg.get_action().takes_values();
-        arg.hide_env_values(true).allow_hyphen_values(takes_value)
-    })
+    args_conflicts_with_subcommands = true,
+    subcommand_value_name = "COMMAND",
+    after_long_help = catalogue::help(),
+    mut_args(as_typed)
 )]
 pub struct Args {
+    /// What to do instead of forwarding.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// What to forward, and how.
     #[command(flatten)]
     pub forwarder: ForwarderArgs,
@@ -71,12 +81,11 @@ pub struct ForwarderArgs {
     pub log: LogArgs,
 }
 
-impl TryFrom<Args> for Config {
-    type Error = ConfigError;
-
-    fn try_from(args: Args) -> Result<Self, ConfigError> {
-        args.forwarder.try_into()
-    }
+/// Makes the help of a flag the same everywhere, and lets it take `-5s` as the value that it is
+/// meant as.
+fn as_typed(arg: Arg) -> Arg {
+    let takes_value = arg.get_action().takes_values();
+    arg.hide_env_values(true).allow_hyphen_values(takes_value)
 }
 
 impl TryFrom<ForwarderArgs> for Config {

@@ -11,6 +11,7 @@ mod error;
 mod log;
 mod network;
 mod proxy_protocol;
+mod ring_url;
 mod size;
 mod socket_file;
 mod span;
@@ -32,6 +33,7 @@ pub use self::{
     log::{AccessLog, LogConfig, LogFormat, LogLevel},
     network::{NetworkError, parse_network},
     proxy_protocol::{ProxyProtocol, SendProxy},
+    ring_url::{RING_PAGE, RingUrl, RingUrlError},
     size::{Size, SizeError},
     socket_file::SocketFileError,
     span::{Bounds, Limit, Span, SpanError},

@@ -11,8 +11,10 @@
 //!    between two `socket`s.
 //! 6. `account/record` says who ended the connection and why, once.
 //!
-//! Beside that path, `control/` steers the process: ticks, signals, the drain.
+//! Beside that path, `control/` steers the process: ticks, signals, the drain. [`check`] is a
+//! command of its own, and runs in no forwarding process.
 
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -1,10 +1,15 @@
 //! The `portamento` binary: what the user typed, what of it is valid, then bind and run.
 
-use std::{error::Error, process::ExitCode};
+use std::{
+    error::Error,
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use clap::Parser;
 use portamento::{
-    cli::Args,
+    check,
+    cli::{self, Args, CheckArgs, Command, ForwarderArgs},
     config::Config,
     control::{handover, signals::Signals},
     logging::{self, Logs},
@@ -20,7 +25,17 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let config = match Config::try_from(Args::parse()) {
+    let args = Args::parse();
+    match args.command {
+        None => forward(args.forwarder),
+        Some(Command::Check(args)) => check(*args),
+        Some(Command::Completions { shell }) => print(Ok(cli::completions(shell))),
+        Some(Command::Man) => print(cli::manual_page()),
+    }
+}
+
+fn forward(args: ForwarderArgs) -> ExitCode {
+    let config = match Config::try_from(args) {
         Ok(config) => config,
         Err(error) => return fail(&error, ExitCode::from(USAGE)),
     };
@@ -36,19 +51,46 @@ fn main() -> ExitCode {
 
 fn run(config: Config) -> Result<(), Box<dyn Error>> {
     let server = Server::bind(config, handover::inherited()?)?;
-    Builder::new_current_thread()
-        .enable_all()
-        .build()?
-        .block_on(async {
-            let (stop, stops) = mpsc::unbounded_channel();
-            let signals = Signals::catch()?;
-            handover::notify_ready(); // the listeners are bound: clients wait in the backlog
-            tokio::select! {
-                ended = server.run(stops) => ended?,
-                () = signals.pass_on(stop) => {}
-            }
-            Ok(())
-        })
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(async {
+        let (stop, stops) = mpsc::unbounded_channel();
+        let signals = Signals::catch()?;
+        let counters = server.counters();
+        handover::notify_ready(); // the listeners are bound: clients wait in the backlog
+        tokio::select! {
+            ended = server.run(stops) => ended?,
+            () = signals.pass_on(stop) => {}
+            () = handover::feed_watchdog(counters) => {}
+        }
+        Ok(())
+    });
+    runtime.shutdown_background(); // a name server that does not answer holds up nobody's exit
+    result
+}
+
+fn check(args: CheckArgs) -> ExitCode {
+    let json = args.scope.json;
+    let report = match check::run(args) {
+        Ok(report) => report,
+        Err(error @ check::CheckError::Start(_)) => return fail(&error, ExitCode::FAILURE),
+        Err(error) => return fail(&error, ExitCode::from(USAGE)),
+    };
+    let text = match json {
+        true => report.json(),
+        false => Ok(report.to_string()),
+    };
+    match print(text.map(String::into_bytes)) {
+        ExitCode::SUCCESS if report.has_errors() => ExitCode::FAILURE,
+        code => code,
+    }
+}
+
+/// Writes what was asked for to standard output.
+fn print(text: io::Result<Vec<u8>>) -> ExitCode {
+    match text.and_then(|text| io::stdout().lock().write_all(&text)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, ExitCode::FAILURE),
+    }
 }
 
 #[expect(

@@ -292,18 +292,24 @@ impl Counters {
     pub fn totals(&self) -> Totals {
         self.0.totals()
     }
+
+    /// A worker that has been stuck for some seconds, if any is.
+    #[must_use]
+    pub fn stuck_worker(&self) -> Option<usize> {
+        self.0.stuck().map(|(id, _)| id)
+    }
 }
 
 /// Worker threads: as configured, else the CPUs that the process may use, at most 4: it is a
 /// sidecar.
-fn workers(config: &Config) -> usize {
+pub(crate) fn workers(config: &Config) -> usize {
     config
         .workers
         .map_or_else(|| sys::usable_cpus().get().min(4), |workers| workers.get())
 }
 
 /// Pipes that all workers together may hold.
-fn max_pipes(config: &Config) -> usize {
+pub(crate) fn max_pipes(config: &Config) -> usize {
     let by_worker = workers(config) * PIPES_PER_WORKER;
     config.relay.max_pipes.map_or(by_worker, NonZeroUsize::get)
 }
@@ -314,7 +320,7 @@ fn pipe_share(pipes: usize, workers: usize, id: usize) -> usize {
 }
 
 /// Connections that so many open files carry, each two and each pipe two; `None`: not a single one.
-fn affordable_connections(nofile: u64, pipes: usize) -> Option<usize> {
+pub(crate) fn affordable_connections(nofile: u64, pipes: usize) -> Option<usize> {
     let spare = SPARE_FILES + 2 * pipes as u64;
     // A low limit is for connections first: where pipes can't be had, they copy.
     let files = nofile

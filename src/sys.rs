@@ -31,33 +31,35 @@ pub(crate) fn usable_cpus() -> NonZeroUsize {
 /// The CPU quota of this process's cgroup or of one above it, in whole CPUs rounded up; `root` is
 /// `/` but in tests. `None`: no quota, or none that can be read.
 fn cgroup_quota(root: &Path) -> Option<usize> {
-    let membership = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
-    membership
-        .lines()
-        .filter_map(|line| line_quota(root, line))
+    cpu_cgroups(root)
+        .iter()
+        .filter_map(|dir| CpuQuota::of(dir))
+        .map(CpuQuota::whole_cpus)
         .min()
 }
 
-/// The quota that one line of `/proc/self/cgroup` (`ID:CONTROLLERS:PATH`) leads to.
-fn line_quota(root: &Path, line: &str) -> Option<usize> {
-    let mut fields = line.splitn(3, ':');
-    let (_, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
+/// Where this process's CPU cgroups may be found, and those above them, of either version of
+/// cgroups; `root` is `/` but in tests. Not all of them need exist.
+pub(crate) fn cpu_cgroups(root: &Path) -> Vec<PathBuf> {
+    let membership = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
     let mount = root.join("sys/fs/cgroup");
-    // Inside a container the path may name the host's hierarchy, which is not mounted there: then
-    // only the mount's own directory, the last ancestor, can be read.
-    if controllers.is_empty() {
-        ancestors(&mount, path)
-            .filter_map(|dir| quota_v2(&dir))
-            .min()
-    } else if controllers.split(',').any(|name| name == "cpu") {
-        [mount.join(controllers), mount.join("cpu")]
-            .iter()
-            .flat_map(|mount| ancestors(mount, path))
-            .filter_map(|dir| quota_v1(&dir))
-            .min()
-    } else {
-        None
+    let mut dirs = Vec::new();
+    for line in membership.lines() {
+        // ID:CONTROLLERS:PATH; version 2 names no controllers.
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else {
+            continue;
+        };
+        // Inside a container the path may name the host's hierarchy, which is not mounted there:
+        // then only the mount's own directory, the last ancestor, can be read.
+        if controllers.is_empty() {
+            dirs.extend(ancestors(&mount, path));
+        } else if controllers.split(',').any(|name| name == "cpu") {
+            dirs.extend(ancestors(&mount.join(controllers), path));
+            dirs.extend(ancestors(&mount.join("cpu"), path));
+        }
     }
+    dirs
 }
 
 /// `mount` joined with `path` and with each of its parents, the mount itself last.
@@ -70,24 +72,45 @@ fn ancestors(mount: &Path, path: &str) -> impl Iterator<Item = PathBuf> + use<> 
         .into_iter()
 }
 
-/// `cpu.max` holds `QUOTA PERIOD` in microseconds, or `max PERIOD`.
-fn quota_v2(dir: &Path) -> Option<usize> {
-    let text = fs::read_to_string(dir.join("cpu.max")).ok()?;
-    let (quota, period) = text.trim().split_once(' ')?;
-    whole_cpus(quota, period)
+/// How much CPU time a cgroup may use.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CpuQuota {
+    /// Microseconds of CPU time in each period.
+    quota: usize,
+    /// Microseconds, not zero.
+    period: usize,
 }
 
-/// Two files, in microseconds; a quota of -1 is none.
-fn quota_v1(dir: &Path) -> Option<usize> {
-    let quota = fs::read_to_string(dir.join("cpu.cfs_quota_us")).ok()?;
-    let period = fs::read_to_string(dir.join("cpu.cfs_period_us")).ok()?;
-    whole_cpus(quota.trim(), period.trim())
-}
+impl CpuQuota {
+    /// The quota of the cgroup at `dir`. `None`: no quota, or none that can be read.
+    pub(crate) fn of(dir: &Path) -> Option<Self> {
+        let read = |name| fs::read_to_string(dir.join(name)).ok();
+        // Version 2: one file holds `QUOTA PERIOD`, or `max PERIOD`.
+        if let Some(text) = read("cpu.max") {
+            let (quota, period) = text.trim().split_once(' ')?;
+            return Self::parse(quota, period);
+        }
+        // Version 1: two files; a quota of -1 is none.
+        let (quota, period) = (read("cpu.cfs_quota_us")?, read("cpu.cfs_period_us")?);
+        Self::parse(quota.trim(), period.trim())
+    }
 
-fn whole_cpus(quota: &str, period: &str) -> Option<usize> {
-    let quota: usize = quota.parse().ok()?;
-    let period: usize = period.parse().ok().filter(|period| *period > 0)?;
-    Some(quota.div_ceil(period).max(1))
+    fn parse(quota: &str, period: &str) -> Option<Self> {
+        Some(Self {
+            quota: quota.parse().ok()?,
+            period: period.parse().ok().filter(|period| *period > 0)?,
+        })
+    }
+
+    /// CPUs, rounded up, at least one.
+    pub(crate) fn whole_cpus(self) -> usize {
+        self.quota.div_ceil(self.period).max(1)
+    }
+
+    /// Thousandths of a CPU, as Kubernetes counts them.
+    pub(crate) fn millicpus(self) -> usize {
+        self.quota.saturating_mul(1000) / self.period
+    }
 }
 
 /// Raises the soft limit on open files to the hard one and returns what holds now.

@@ -11,16 +11,16 @@ use std::{
     fs,
     io::{BufRead, BufReader, ErrorKind, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::Instant,
 };
 
 use portamento::config::Engine;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 use support::{
-    BINARY, Echo, Line, Link, Origin, PATIENCE, Pattern, Process, Rig, Scrape, ask, connect,
-    eventually, eventually_some, for_each_engine, get, skip,
+    BINARY, Echo, Line, Link, Origin, Pattern, Process, Rig, Scrape, ask, connect, eventually,
+    eventually_some, for_each_engine, get, skip,
 };
 
 /// Each with its type and labels, as DESIGN and the README have them.
@@ -302,51 +302,12 @@ fn a_drain_is_not_ready_and_says_so() {
     assert_eq!(get(process.admin(), "/live").status, 200);
 }
 
-/// Makes the call that a worker sleeps in return late, so that it passes no tick meanwhile.
-fn stick(process: &Process) -> Option<Child> {
-    let tasks = fs::read_dir(format!("/proc/{}/task", process.pid())).unwrap();
-    let worker = tasks
-        .map(|task| task.unwrap().path())
-        .find(|task| fs::read_to_string(task.join("comm")).unwrap().trim() == "worker-0")
-        .unwrap();
-    let thread = worker.file_name().unwrap().to_str().unwrap().to_owned();
-    let mut strace = Command::new("strace")
-        .args([
-            "-qq",
-            "-o",
-            "/dev/null",
-            "-e",
-            "trace=epoll_wait,epoll_pwait",
-        ])
-        .args(["-e", "inject=epoll_wait,epoll_pwait:delay_exit=3600000000"])
-        .args(["-p", &thread])
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    let status = worker.join("status");
-    let traced = || {
-        fs::read_to_string(&status)
-            .unwrap()
-            .contains(&format!("TracerPid:\t{}", strace.id()))
-    };
-    let deadline = Instant::now() + PATIENCE;
-    while !traced() {
-        if Instant::now() > deadline {
-            drop(strace.kill());
-            drop(strace.wait());
-            return None;
-        }
-        std::thread::yield_now();
-    }
-    Some(strace)
-}
-
 #[test]
 fn live_fails_while_a_worker_is_stuck() {
     let echo = Echo::start();
     let process = Process::start(echo.addr(), &["--workers", "2"]);
     assert_eq!(get(process.admin(), "/live").status, 200);
-    let Some(mut strace) = stick(&process) else {
+    let Some(stuck) = process.stick_worker() else {
         return skip("strace is not installed, or may not trace");
     };
     eventually("a stuck worker is noticed", || {
@@ -363,8 +324,7 @@ fn live_fails_while_a_worker_is_stuck() {
     // Whoever asks for connections is told whose are missing.
     let page = connections(process.admin(), "");
     assert_eq!(page["silent_workers"], serde_json::json!([0]));
-    kill_process(Pid::from_child(&strace), Signal::TERM).unwrap(); // it lets go
-    strace.wait().unwrap();
+    drop(stuck);
     eventually("the worker goes on", || {
         get(process.admin(), "/live").status == 200
     });

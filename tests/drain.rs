@@ -12,11 +12,12 @@ use std::{
     io::{self, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     os::{fd::OwnedFd, unix::net::UnixDatagram},
+    path::PathBuf,
     process::Command,
 };
 
 use rustix::process::Signal;
-use support::{BINARY, Echo, PATIENCE, Process, eventually};
+use support::{BINARY, Echo, PATIENCE, Process, eventually, skip};
 
 /// A client whose first byte has gone there and back, so that its connection stands end to end.
 fn client(addr: SocketAddr) -> TcpStream {
@@ -201,29 +202,78 @@ fn inherited_sockets_must_match_the_pairs() {
     );
 }
 
+/// What a service manager would hear.
+struct Manager {
+    socket: UnixDatagram,
+    path: PathBuf,
+    _directory: tempfile::TempDir,
+}
+
+impl Manager {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self {
+            socket,
+            path,
+            _directory: directory,
+        }
+    }
+
+    fn start(&self, upstream: SocketAddr, watchdog: &str) -> Process {
+        let mut command = Command::new(BINARY);
+        command.args(["--listen", "127.0.0.1:0", "--upstream"]);
+        command.arg(upstream.to_string());
+        command.env("WATCHDOG_USEC", watchdog);
+        Process::launch(command.env("NOTIFY_SOCKET", &self.path))
+    }
+
+    fn hear(&self) -> String {
+        let mut news = [0; 256];
+        let count = self.socket.recv(&mut news).unwrap();
+        String::from_utf8_lossy(&news[..count]).trim().to_owned()
+    }
+}
+
 #[test]
 fn a_service_manager_hears_of_the_start_and_of_the_drain() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("notify");
-    let manager = UnixDatagram::bind(&path).unwrap();
-    manager.set_read_timeout(Some(PATIENCE)).unwrap();
-    let hear = || {
-        let mut news = [0; 256];
-        let count = manager.recv(&mut news).unwrap();
-        String::from_utf8_lossy(&news[..count]).trim().to_owned()
-    };
+    let manager = Manager::new();
     let upstream = Echo::start();
-    let mut command = Command::new(BINARY);
-    command.args([
-        "--listen",
-        "127.0.0.1:0",
-        "--upstream",
-        &upstream.addr().to_string(),
-    ]);
-    let mut process = Process::launch(command.env("NOTIFY_SOCKET", &path));
-    assert_eq!(hear(), "READY=1");
-    drop(client(process.addr()));
+    let mut process = manager.start(upstream.addr(), "0");
+    assert_eq!(manager.hear(), "READY=1");
+    let client = client(process.addr());
     process.signal(Signal::TERM);
-    assert_eq!(hear(), "STOPPING=1");
+    assert_eq!(manager.hear(), "STOPPING=1");
+    // A drain may take longer than the manager's own patience, and says so again and again.
+    assert_eq!(manager.hear(), "EXTEND_TIMEOUT_USEC=10000000");
+    assert_eq!(manager.hear(), "EXTEND_TIMEOUT_USEC=10000000");
+    drop(client);
     assert_eq!(process.wait().code(), Some(0));
+}
+
+#[test]
+fn a_watchdog_is_fed_while_every_worker_keeps_up() {
+    let manager = Manager::new();
+    let upstream = Echo::start();
+    let process = manager.start(upstream.addr(), "300000");
+    assert_eq!(manager.hear(), "READY=1");
+    for _ in 0..5 {
+        assert_eq!(manager.hear(), "WATCHDOG=1");
+    }
+    let Some(strace) = process.stick_worker() else {
+        return skip("strace is not installed, or may not trace");
+    };
+    let heard_nothing = || {
+        manager.socket.set_nonblocking(true).unwrap();
+        let nothing = manager.socket.recv(&mut [0; 256]).is_err();
+        manager.socket.set_nonblocking(false).unwrap();
+        nothing
+    };
+    eventually("it is not fed any more", || {
+        heard_nothing() && process.count("a worker is stuck; the watchdog is not fed") > 0
+    });
+    drop(strace);
+    assert_eq!(manager.hear(), "WATCHDOG=1");
 }

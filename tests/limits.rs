@@ -6,8 +6,8 @@
 mod support;
 
 use std::{
-    io::{self, ErrorKind, Read, Write},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    io::{Read, Write},
+    net::{Ipv4Addr, TcpListener, TcpStream},
     num::NonZeroUsize,
     process::Command,
     time::{Duration, Instant},
@@ -15,12 +15,12 @@ use std::{
 
 use portamento::config::{Engine, Forward, ListenAddr, UpstreamAddr};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+use socket2::SockRef;
 
 use self::support::{
-    BINARY, Echo, End, Forwarder, Link, Origin, Pattern, Process, Rig, config_for, connect,
-    echo_once, eventually, eventually_some, exchange, for_each_case, is_reset, pass_to_end,
-    patient, read_out, send_until_stuck, skip, told,
+    BINARY, BlackHole, Echo, End, Forwarder, Link, Nobody, Origin, Pattern, Process, Rig,
+    config_for, connect, echo_once, eventually, eventually_some, exchange, for_each_case, is_reset,
+    pass_to_end, patient, read_out, send_until_stuck, skip, told,
 };
 
 const KIB: usize = 1024;
@@ -404,61 +404,5 @@ fn a_dual_stack_listener_takes_clients_of_both_kinds() {
     match TcpStream::connect(("::1", port)) {
         Ok(client) => echo_once(&patient(client), b"6"),
         Err(error) => skip(&format!("no IPv6 here: {error}")),
-    }
-}
-
-/// A port that is taken, and refuses: nobody listens.
-struct Nobody(Socket);
-
-impl Nobody {
-    fn new() -> Self {
-        Self::at((Ipv4Addr::LOCALHOST, 0).into()).unwrap()
-    }
-
-    fn at(addr: SocketAddr) -> io::Result<Self> {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-        socket.bind(&addr.into())?;
-        Ok(Self(socket))
-    }
-
-    fn addr(&self) -> SocketAddr {
-        self.0.local_addr().unwrap().as_socket().unwrap()
-    }
-
-    /// From now on somebody does.
-    fn listen(self) -> Origin {
-        self.0.listen(16).unwrap();
-        Origin::from(TcpListener::from(self.0))
-    }
-}
-
-/// A listener whose backlog is full: the kernel drops what comes, and says nothing.
-struct BlackHole {
-    listener: Socket,
-    _backlog: Vec<Socket>,
-}
-
-impl BlackHole {
-    fn new() -> Self {
-        let Nobody(listener) = Nobody::new();
-        listener.listen(0).unwrap();
-        let addr: SockAddr = listener.local_addr().unwrap();
-        let mut backlog = Vec::new();
-        loop {
-            let filler = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-            match filler.connect_timeout(&addr, Duration::from_millis(300)) {
-                Ok(()) => backlog.push(filler),
-                Err(error) if error.kind() == ErrorKind::TimedOut => break,
-                Err(error) => panic!("the backlog takes or drops: {error}"),
-            }
-        }
-        Self {
-            listener,
-            _backlog: backlog,
-        }
-    }
-
-    fn addr(&self) -> SocketAddr {
-        self.listener.local_addr().unwrap().as_socket().unwrap()
     }
 }

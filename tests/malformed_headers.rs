@@ -12,7 +12,7 @@ use std::{
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
 use self::support::{
-    Echo, Process, Random, all_at_once, connect, echo_once, eventually, proxy_header, skip,
+    Echo, Process, Random, Scrape, all_at_once, connect, echo_once, eventually, proxy_header, skip,
 };
 
 const PEERS: usize = 10_000;
@@ -65,6 +65,9 @@ fn ten_thousand_malformed_headers_leave_nothing_behind() {
         .iter()
         .filter(|record| record.get("upstream").is_some());
     assert_eq!(forwarded.count(), THREADS);
+    let counted = Scrape::of(process.admin());
+    let series = "portamento_connections_rejected_total{reason=\"proxy_header\"}";
+    assert_eq!(counted.value(series), PEERS as f64);
     echo_once(&good, b"and after");
     drop(good);
     process.signal(Signal::INT);

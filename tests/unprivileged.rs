@@ -7,8 +7,7 @@
 mod support;
 
 use std::{
-    fs,
-    os::{fd::OwnedFd, unix::fs::PermissionsExt, unix::process::CommandExt},
+    os::{fd::OwnedFd, unix::process::CommandExt},
     process::Command,
     sync::mpsc,
     thread,
@@ -20,7 +19,7 @@ use rustix::{
     thread::{set_thread_gid, set_thread_groups, set_thread_uid},
 };
 
-use self::support::{BINARY, Link, Origin, Pattern, Process, skip};
+use self::support::{Link, Origin, Pattern, Process, binary_for_anybody, skip};
 
 const MIB: usize = 1024 * 1024;
 
@@ -32,10 +31,7 @@ fn pipes_that_shrank_are_not_used() {
     if !getuid().is_root() {
         return skip("only root can be somebody else");
     }
-    let dir = tempfile::tempdir().unwrap();
-    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let binary = dir.path().join("portamento"); // where anybody may run it
-    fs::copy(BINARY, &binary).unwrap();
+    let (_dir, binary) = binary_for_anybody();
     let origin = Origin::bind();
     let launch = || {
         let mut command = Command::new(&binary);

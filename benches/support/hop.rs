@@ -25,6 +25,9 @@ pub(crate) enum Route {
     Direct,
     /// Through portamento with this engine and every other default.
     Portamento(Engine),
+    /// The same with `auto`, but nothing is sampled for `forward_delay_seconds`: what that costs.
+    #[allow(dead_code, reason = "a bench without messages has no use for it")]
+    Unsampled,
     /// Through [`copy_bidirectional`], as second control: what the least code does.
     Tokio,
 }
@@ -37,6 +40,7 @@ impl Route {
             Self::Portamento(Engine::Auto) => "auto",
             Self::Portamento(Engine::Copy) => "copy",
             Self::Portamento(Engine::Splice) => "splice",
+            Self::Unsampled => "auto-unsampled",
             Self::Tokio => "tokio",
         }
     }
@@ -46,7 +50,7 @@ impl Route {
 pub(crate) struct Hop {
     entry: SocketAddr,
     /// Taken by the drop; `None` for a direct route.
-    control: Option<(mpsc::UnboundedSender<Stop>, JoinHandle<io::Result<()>>)>,
+    control: Option<(mpsc::UnboundedSender<Stop>, Control)>,
 }
 
 impl Hop {
@@ -63,20 +67,10 @@ impl Hop {
                     control: None,
                 });
             }
-            Route::Portamento(engine) => {
-                let mut config =
-                    Config::for_pair(ListenAddr::Ip(FREE_PORT), UpstreamAddr::Ip(origin));
+            Route::Portamento(engine) => portamento(origin, stops, |config| {
                 config.relay.engine = engine;
-                let server = Server::bind(config, vec![]).map_err(io::Error::other)?;
-                let entry = server.local_addrs().into_iter().flatten().next();
-                let entry = entry.ok_or_else(|| io::Error::other("a listener without address"))?;
-                let runtime = Builder::new_current_thread().enable_all().build()?;
-                let control = thread::Builder::new().name("control".to_owned());
-                (
-                    entry,
-                    control.spawn(move || runtime.block_on(server.run(stops)))?,
-                )
-            }
+            })?,
+            Route::Unsampled => portamento(origin, stops, |config| config.sample_delay = false)?,
             Route::Tokio => {
                 let runtime = Builder::new_multi_thread()
                     .worker_threads(workers())
@@ -116,6 +110,25 @@ impl Drop for Hop {
 }
 
 const FREE_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+type Control = JoinHandle<io::Result<()>>;
+
+/// Starts portamento with every default but for what `adjust` changes.
+fn portamento(
+    origin: SocketAddr,
+    stops: mpsc::UnboundedReceiver<Stop>,
+    adjust: impl FnOnce(&mut Config),
+) -> io::Result<(SocketAddr, Control)> {
+    let mut config = Config::for_pair(ListenAddr::Ip(FREE_PORT), UpstreamAddr::Ip(origin));
+    adjust(&mut config);
+    let server = Server::bind(config, vec![]).map_err(io::Error::other)?;
+    let entry = server.local_addrs().into_iter().flatten().next();
+    let entry = entry.ok_or_else(|| io::Error::other("a listener without address"))?;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let control = thread::Builder::new().name("control".to_owned());
+    let thread = control.spawn(move || runtime.block_on(server.run(stops)))?;
+    Ok((entry, thread))
+}
 
 /// As many as portamento takes by default.
 fn workers() -> usize {

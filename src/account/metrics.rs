@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::io::Errno;
@@ -305,6 +305,9 @@ impl WorkerMetrics {
     }
 }
 
+/// How long a worker may leave a tick unanswered before it counts as stuck.
+const STUCK: Duration = Duration::from_secs(5);
+
 /// What the process counts.
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
@@ -394,6 +397,13 @@ impl Metrics {
             .chain([&self.listeners.rejected])
             .map(|counters| counters[reason as usize].get())
             .sum()
+    }
+
+    /// A worker that has left a tick unanswered for too long, and for how long.
+    pub(crate) fn stuck(&self) -> Option<(usize, Duration)> {
+        let now = Instant::now();
+        let waits = self.workers.iter().map(|worker| worker.pulse.waiting(now));
+        waits.enumerate().find(|(_, wait)| *wait >= STUCK)
     }
 
     /// Bytes of capacity that the kernel last granted a pipe, the least of the workers'.

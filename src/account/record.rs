@@ -74,11 +74,14 @@ impl By {
 
 impl Reason {
     /// In the order of their declaration, which is that of the counters.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; Self::Aborted as usize + 1] = [
         Self::Fin,
         Self::Reset,
         Self::Timeout,
         Self::Error,
+        Self::ProxyHeader,
+        Self::Acl,
+        Self::SourceLimit,
         Self::Refused,
         Self::ConnectTimeout,
         Self::Resolve,

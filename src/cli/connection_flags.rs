@@ -98,7 +98,7 @@ pub struct ProxyProtocolArgs {
     /// A CIDR block or a single address. With this flag every connection must come from one of these
     /// peers and begin with a header, of 4096 bytes at most and within 5 seconds; all others are
     /// reset and counted, since who may name a client may name any. The client that the header names
-    /// is the one of the log, of --allow, --deny and --max-connections-per-source; where it names
+    /// is the one of the log, of --allow and --deny, and of the limit on each source; where it names
     /// none (LOCAL, UNKNOWN) the peer is.
     #[arg(
         long,

@@ -11,7 +11,7 @@ fn parse(line: &str) -> Result<Config, String> {
     let words = line.split_whitespace();
     let args = Args::try_parse_from(["portamento"].into_iter().chain(words))
         .map_err(|error| error.to_string())?;
-    Config::try_from(args).map_err(|error| error.to_string())
+    Config::try_from(args.forwarder).map_err(|error| error.to_string())
 }
 
 fn forwards(line: &str) -> Vec<String> {
@@ -26,7 +26,8 @@ fn clap_finds_no_fault_with_the_flags() {
 
 #[test]
 fn without_flags_everything_is_default() {
-    let config = Config::for_pair(defaults::LISTEN, defaults::UPSTREAM);
+    let mut config = Config::for_pair(defaults::LISTEN, defaults::UPSTREAM);
+    config.admin = defaults::ADMIN.0; // the library opens no port that nobody asked for
     assert_eq!(parse(""), Ok(config));
 }
 
@@ -58,6 +59,7 @@ fn each_flag_reaches_its_setting() {
     config.proxy_protocol.accept = vec!["10.2.0.0/16".parse().unwrap()];
     config.access.allow = vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
     config.access.deny = vec!["10.0.0.7/32".parse().unwrap()];
+    config.admin = Some("[::1]:15".parse().unwrap());
     config.log.level = LogLevel::Debug;
     config.log.format = LogFormat::Json;
     config.log.access_log = AccessLog::All;
@@ -65,11 +67,36 @@ fn each_flag_reaches_its_setting() {
          --pipe-size 128KiB --max-pipes 4 --connect-timeout 5ms --connect-retry 6s \
          --idle-timeout 7s --half-close-timeout off --max-lifetime 8s --drain-timeout 0s \
          --backlog 9 --keepalive 10s --user-timeout 11s --rcvbuf 12KiB --sndbuf 13KiB \
-         --reuse-port --max-connections 14 \
-         --max-connections-per-source 15 --max-accept-rate 16 --proxy-protocol v2 \
-         --accept-proxy-protocol 10.2.0.0/16 --allow 10.0.0.0/8 --allow ::1 --deny 10.0.0.7 \
-         --log-level debug --log-format json --access-log all";
+         --reuse-port --max-connections 14 --max-connections-per-source 15 --max-accept-rate 16 \
+         --allow 10.0.0.0/8 --allow ::1 --deny 10.0.0.7 --proxy-protocol v2 \
+         --accept-proxy-protocol 10.2.0.0/16 --admin [::1]:15 --log-level debug --log-format json \
+         --access-log all";
     assert_eq!(parse(line), Ok(config));
+}
+
+#[test]
+fn check_takes_the_forwarders_flags_behind_its_name() {
+    let args = Args::try_parse_from([
+        "portamento",
+        "check",
+        "-l",
+        ":1",
+        "--ring",
+        "http://tempo",
+        "--instance-addr",
+        "10.0.0.5,::1",
+        "--json",
+    ]);
+    let Some(Command::Check(check)) = args.unwrap().command else {
+        panic!("no check");
+    };
+    let config = Config::try_from(check.forwarder).unwrap();
+    assert_eq!(config.forwards[0].listen.to_string(), ":1");
+    assert_eq!(check.scope.ring, "http://tempo:80".parse().ok());
+    assert_eq!(check.scope.instance_addr.len(), 2);
+    assert!(check.scope.json);
+    // A flag in front of the name would be lost.
+    assert!(Args::try_parse_from(["portamento", "-l", ":1", "check"]).is_err());
 }
 
 #[test]
@@ -225,23 +252,40 @@ const TABLE: &[(&str, &str)] = &[
     ("sndbuf", "[default: kernel's choice]"),
     ("congestion", "[default: kernel's choice]"),
     ("reuse-port", "[default: off]"),
+    ("admin", "127.0.0.1:9464"),
     ("log-level", "info"),
     ("log-format", "logfmt"),
     ("access-log", "errors"),
+];
+
+/// The flags that `check` takes beside those of the forwarder.
+const CHECK_TABLE: &[(&str, &str)] = &[
+    ("ring", "[default: not asked]"),
+    (
+        "instance-addr",
+        "[default: $POD_IP, else every address of this host]",
+    ),
+    ("json", "[default: off]"),
 ];
 
 #[test]
 fn every_flag_has_its_help_its_default_and_its_variable() {
     let mut command = Args::command();
     command.build();
+    hold_against(&command, TABLE);
+    let check = command.find_subcommand("check").unwrap();
+    hold_against(check, &[TABLE, CHECK_TABLE].concat());
+}
+
+fn hold_against(command: &clap::Command, table: &[(&str, &str)]) {
     let flags: Vec<_> = command
         .get_arguments()
         .filter(|arg| !["help", "version"].contains(&arg.get_id().as_str()))
         .collect();
     let names: Vec<_> = flags.iter().filter_map(|arg| arg.get_long()).collect();
-    assert_eq!(names, TABLE.iter().map(|row| row.0).collect::<Vec<_>>());
+    assert_eq!(names, table.iter().map(|row| row.0).collect::<Vec<_>>());
 
-    for (arg, (name, default)) in flags.iter().zip(TABLE) {
+    for (arg, (name, default)) in flags.iter().zip(table) {
         let variable = format!("PORTAMENTO_{}", name.to_uppercase().replace('-', "_"));
         assert_eq!(arg.get_env(), Some(variable.as_ref()), "{name}");
         assert!(arg.get_help_heading().is_some(), "{name}");

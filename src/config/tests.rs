@@ -11,7 +11,7 @@ fn the_effective_settings_are_one_line() {
          keepalive=30s user_timeout=30s rcvbuf=kernel sndbuf=kernel congestion=kernel \
          reuse_port=false max_connections=by-nofile max_connections_per_source=off \
          max_accept_rate=off allow=off deny=off proxy_protocol=off accept_proxy_protocol=off \
-         log_level=info log_format=logfmt access_log=errors"
+         admin=off log_level=info log_format=logfmt access_log=errors"
     );
 
     config.workers = NonZeroUsize::new(2);

@@ -1,11 +1,13 @@
 //! What a service manager passes on and wants to hear: sockets in `LISTEN_FDS`, news over
 //! `NOTIFY_SOCKET`.
 
-use std::{io, os::fd::OwnedFd};
+use std::{io, os::fd::OwnedFd, time::Duration};
 
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
-use tracing::warn;
+use tracing::{error, warn};
+
+use crate::server::Counters;
 
 /// The listening sockets that were passed on, in their order. To be called once, before there are
 /// threads: it takes the variables out of the environment.
@@ -33,6 +35,28 @@ pub fn notify_ready() {
 /// Says that the end has begun.
 pub fn notify_stopping() {
     notify(NotifyState::Stopping);
+}
+
+/// Says that the end takes so much longer, and that this is meant to be.
+pub fn notify_extend(time: Duration) {
+    let microseconds = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
+    notify(NotifyState::ExtendTimeoutUsec(microseconds));
+}
+
+/// Feeds the watchdog for ever, while every worker keeps up: a process with a stuck one is to be
+/// restarted. Without a watchdog it just never ends.
+pub async fn feed_watchdog(counters: Counters) {
+    let Some(period) = sd_notify::watchdog_enabled().filter(|period| !period.is_zero()) else {
+        return std::future::pending().await;
+    };
+    let mut ticks = tokio::time::interval(period / 3);
+    loop {
+        ticks.tick().await;
+        match counters.stuck_worker() {
+            None => notify(NotifyState::Watchdog),
+            Some(worker) => error!(worker, "a worker is stuck; the watchdog is not fed"),
+        }
+    }
 }
 
 /// Without a service manager it does nothing.

@@ -25,6 +25,9 @@ pub(crate) struct BoundSocket {
     pub(crate) forward: usize,
     /// For a unix socket of our own.
     pub(crate) file: Option<SocketFile>,
+    /// Other sockets may have the same port (`--reuse-port`). An inherited socket is no such case:
+    /// there the others have this very socket.
+    pub(crate) shares_port: bool,
 }
 
 /// The file of a unix socket, removed in the end, unless it has become somebody else's.
@@ -87,7 +90,8 @@ pub enum BindError {
     },
 }
 
-fn advice(error: &io::Error) -> &'static str {
+/// What to do about an address that can't be had.
+pub(crate) fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
             "; another process has this port (--reuse-port on both lets them share it)"
@@ -125,6 +129,7 @@ impl BoundSocket {
                 fd,
                 forward,
                 file: Some(SocketFile::at(path)),
+                shares_port: false,
             });
         }
         let (ip, dual_stack) = match address {
@@ -153,6 +158,7 @@ impl BoundSocket {
             fd,
             forward,
             file: None,
+            shares_port: options.reuse_port,
         })
     }
 
@@ -180,6 +186,7 @@ impl BoundSocket {
             fd,
             forward,
             file: None,
+            shares_port: false,
         })
     }
 

@@ -18,7 +18,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
 use super::{connection::Accepted, dispatch::Dispatch, socket};
 use crate::{
@@ -28,6 +28,7 @@ use crate::{
         access,
         admission::{Admission, Admitted},
         bind::BoundSocket,
+        farewell,
     },
     sys::{self, errno_name},
 };
@@ -54,7 +55,12 @@ pub(crate) struct Gate {
 /// # Errors
 /// The socket can't accept any more: a bug, or somebody else's shutdown of it.
 pub(crate) async fn run(socket: BoundSocket, gate: Arc<Gate>) -> io::Result<()> {
-    let BoundSocket { fd, forward, file } = socket;
+    let BoundSocket {
+        fd,
+        forward,
+        file,
+        shares_port,
+    } = socket;
     let fd = sys::register(fd, Interest::READABLE)?;
     let mut pause = Pause::default();
     loop {
@@ -78,11 +84,10 @@ pub(crate) async fn run(socket: BoundSocket, gate: Arc<Gate>) -> io::Result<()> 
         }
     }
     // Closing the socket would reset whoever the kernel has let in already.
-    while let Ok(permit) = Arc::clone(&gate.permits).try_acquire_owned()
-        && let Ok((socket, client)) = accept(&fd)
-    {
-        gate.admit(socket, client, forward, permit);
+    if shares_port {
+        gate.leave_to_successor(&fd, forward).await;
     }
+    gate.accept_backlog(&fd, forward);
     drop((fd, file));
     Ok(())
 }
@@ -102,6 +107,28 @@ impl Gate {
             Err(error) => return Err(error.into()),
         }
         Ok(())
+    }
+
+    /// Accepts whoever has been let in, or half in, before the SYNs went to a successor.
+    async fn leave_to_successor(&self, fd: &AsyncFd<OwnedFd>, forward: usize) {
+        if let Err(error) = farewell::send_newcomers_on(fd.get_ref()) {
+            warn!(%error, "clients that dial in this moment may be reset");
+            return;
+        }
+        let deadline = Instant::now() + farewell::HANDSHAKE;
+        while Instant::now() < deadline {
+            self.accept_backlog(fd, forward);
+            tokio::time::sleep(farewell::HANDSHAKE / 10).await;
+        }
+    }
+
+    /// Accepts whoever is in the backlog now.
+    fn accept_backlog(&self, fd: &AsyncFd<OwnedFd>, forward: usize) {
+        while let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned()
+            && let Ok((socket, client)) = accept(fd)
+        {
+            self.admit(socket, client, forward, permit);
+        }
     }
 
     fn admit(

@@ -14,9 +14,11 @@ mod foreign;
 mod forwarder;
 mod lines;
 mod link;
+mod nobody;
 mod pattern;
 mod process;
 pub(crate) mod proxy_header;
+mod stuck;
 
 use std::{
     thread,
@@ -35,8 +37,9 @@ pub(crate) use self::{
         Direction, End, Link, Origin, connect, exchange, is_reset, pass_to_end, patient, read_out,
         reset, send_until_stuck, told,
     },
+    nobody::{BlackHole, Nobody},
     pattern::{Pattern, Random},
-    process::{BINARY, Process, open_files, skip},
+    process::{BINARY, Process, binary_for_anybody, open_files, skip},
 };
 
 /// Bound on everything that is waited for: beyond it, it hangs.

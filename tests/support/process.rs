@@ -4,6 +4,8 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     net::SocketAddr,
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
         Arc, Mutex,
@@ -13,6 +15,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+use tempfile::TempDir;
 
 use super::{Line, eventually, eventually_some};
 
@@ -202,6 +205,17 @@ impl Drop for Process {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// A copy of the binary that any user may run, in a directory that ends with its guard.
+pub(crate) fn binary_for_anybody() -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let binary = dir.path().join("portamento");
+    // Not by this process: what it forks meanwhile would hold the copy open, and so unfit to run.
+    let copied = Command::new("cp").arg(BINARY).arg(&binary).status();
+    assert!(copied.unwrap().success());
+    (dir, binary)
 }
 
 /// Open files of a process.

@@ -21,27 +21,22 @@ use crate::{
 
 /// What `/metrics` shows.
 pub(super) struct Exposition {
-    ours: Registry,
-    process: Registry,
+    registry: Registry,
 }
 
 impl Exposition {
     pub(super) fn new(metrics: Metrics) -> Self {
-        let mut ours = Registry::with_prefix("portamento");
-        ours.register_collector(Box::new(Series(metrics)));
-        // Every exporter calls these the same: without a prefix.
-        let mut process = Registry::default();
-        process.register_collector(Box::new(ProcessSeries));
-        Self { ours, process }
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Series(metrics)));
+        registry.register_collector(Box::new(ProcessSeries));
+        Self { registry }
     }
 
     /// Every series, now.
     pub(super) fn text(&self) -> String {
         let mut text = String::with_capacity(16 * 1024);
-        for registry in [&self.ours, &self.process] {
-            // A String takes all that is written to it.
-            encode_registry(&mut text, registry).ok();
-        }
+        // A String takes all that is written to it.
+        encode_registry(&mut text, &self.registry).ok();
         text
     }
 }
@@ -66,13 +61,11 @@ impl Series {
     fn connections(&self, family: &mut Family<'_>) -> fmt::Result {
         let listeners = &self.0.listeners;
         family.counter(
-            "connections_accepted_total",
-            "Connections accepted and handed to a worker.",
+            "portamento_connections_accepted_total",
             listeners.accepted.get(),
         )?;
         family.gauge(
-            "connections_active",
-            "Connections that a worker has now.",
+            "portamento_connections_active",
             self.gauge(|worker| worker.connections.load(Ordering::Relaxed)),
         )?;
         let ends = By::ALL.into_iter().flat_map(|by| {
@@ -81,42 +74,33 @@ impl Series {
                 ([("by", by.name()), ("reason", reason.name())], count)
             })
         });
+        family.counters("portamento_connections_closed_total", ends)?;
         family.counters(
-            "connections_closed_total",
-            "Connections ended, by who ended them and why.",
-            ends,
-        )?;
-        family.counters(
-            "connections_rejected_total",
-            "Connections reset because of a limit or a rule.",
+            "portamento_connections_rejected_total",
             Rejection::ALL.map(|reason| ([("reason", reason.name())], self.0.rejected(reason))),
         )?;
         family.counters(
-            "accept_errors_total",
-            "Failed calls of accept(2).",
+            "portamento_accept_errors_total",
             listeners
                 .accept_errors()
                 .map(|(errno, count)| ([("errno", errno)], count)),
         )?;
         family.histogram(
-            "connection_duration_seconds",
-            "How long connections lived, from accept to their end.",
+            "portamento_connection_duration_seconds",
             &self.distribution(|worker| &worker.durations),
         )
     }
 
     fn upstream(&self, family: &mut Family<'_>) -> fmt::Result {
         family.counters(
-            "upstream_connects_total",
-            "Connections by how reaching the upstream for them went, retries and all.",
+            "portamento_upstream_connects_total",
             Connect::ALL.map(|result| {
                 let count = self.sum(|worker| worker.connects_by(result));
                 ([("result", result.name())], count)
             }),
         )?;
         family.histogram(
-            "upstream_connect_duration_seconds",
-            "From accept to a connected upstream.",
+            "portamento_upstream_connect_duration_seconds",
             &self.distribution(|worker| &worker.connect_times),
         )
     }
@@ -128,14 +112,9 @@ impl Series {
                 ([("direction", way.name()), ("path", path.name())], count)
             })
         });
+        family.counters("portamento_bytes_total", bytes)?;
         family.counters(
-            "bytes_total",
-            "Bytes passed on, by direction and by the path that they took.",
-            bytes,
-        )?;
-        family.counters(
-            "splice_fallbacks_total",
-            "Directions that copied what they would have spliced.",
+            "portamento_splice_fallbacks_total",
             Fallback::ALL.map(|reason| {
                 let count = self.sum(|worker| worker.fallbacks_by(reason));
                 ([("reason", reason.name())], count)
@@ -144,21 +123,15 @@ impl Series {
         let free = self.gauge(|worker| worker.pipes.free.load(Ordering::Relaxed));
         let alive = self.gauge(|worker| worker.pipes.alive.load(Ordering::Relaxed));
         family.gauges(
-            "pipes",
-            "Pipes of the workers, as of their last sweep, a second ago at most.",
+            "portamento_pipes",
             [
                 ([("state", "leased")], alive.saturating_sub(free)),
                 ([("state", "free")], free),
             ],
         )?;
-        family.gauge(
-            "pipe_size_bytes",
-            "Capacity that the kernel last granted a pipe; the least of the workers'.",
-            self.0.pipe_size(),
-        )?;
+        family.gauge("portamento_pipe_size_bytes", self.0.pipe_size())?;
         family.histogram(
-            "forward_delay_seconds",
-            "From a worker's wake-up to a write that followed it, sampled.",
+            "portamento_forward_delay_seconds",
             &self.distribution(|worker| &worker.delay.seen),
         )
     }
@@ -170,11 +143,7 @@ impl Series {
             let connections = worker.connections.load(Ordering::Relaxed);
             ([("worker", id.as_str())], connections)
         });
-        family.gauges(
-            "worker_connections",
-            "Connections that a worker has now.",
-            loads,
-        )?;
+        family.gauges("portamento_worker_connections", loads)?;
         let now = Instant::now();
         let stalls = self
             .0
@@ -182,18 +151,12 @@ impl Series {
             .iter()
             .map(|worker| worker.pulse.stall_max(now));
         family.gauge(
-            "worker_stall_seconds_max",
-            "The longest that a worker kept a tick waiting, in the last minute or two.",
+            "portamento_worker_stall_seconds_max",
             stalls.max().unwrap_or_default().as_secs_f64(),
         )?;
-        family.counter(
-            "log_drops_total",
-            "Log lines dropped because standard error did not take them in time.",
-            logging::dropped(),
-        )?;
+        family.counter("portamento_log_drops_total", logging::dropped())?;
         family.gauge(
-            "draining",
-            "1 once the process has been told to end.",
+            "portamento_draining",
             u64::from(self.0.draining.load(Ordering::Relaxed)),
         )
     }
@@ -203,8 +166,7 @@ impl Collector for Series {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut family = Family(encoder);
         family.gauges(
-            "build_info",
-            "What is running; always 1.",
+            "portamento_build_info",
             [(
                 [
                     ("version", env!("CARGO_PKG_VERSION")),

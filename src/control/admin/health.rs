@@ -17,9 +17,6 @@ const FRESH: Duration = Duration::from_secs(2);
 /// A local upstream accepts in microseconds.
 const PROBE: Duration = Duration::from_secs(1);
 
-/// How long a worker may leave a tick unanswered before it counts as stuck.
-const STUCK: Duration = Duration::from_secs(5);
-
 /// What `/ready` and `/live` say.
 pub(super) struct Health {
     gate: Arc<Gate>,
@@ -76,14 +73,9 @@ impl Health {
     /// # Errors
     /// Which does not, in one line.
     pub(super) fn live(&self) -> Result<(), String> {
-        let now = Instant::now();
-        for (id, worker) in self.metrics.workers.iter().enumerate() {
-            let waiting = worker.pulse.waiting(now);
-            if waiting >= STUCK {
-                let seconds = waiting.as_secs_f64();
-                return Err(format!("worker {id} has been stuck for {seconds:.1} s"));
-            }
-        }
-        Ok(())
+        self.metrics.stuck().map_or(Ok(()), |(id, wait)| {
+            let seconds = wait.as_secs_f64();
+            Err(format!("worker {id} has been stuck for {seconds:.1} s"))
+        })
     }
 }

@@ -1,6 +1,7 @@
 //! The admin endpoint: read-only HTTP for whoever watches the process. It runs on the control
 //! runtime, and what it costs is bounded: so many connections, each for so long, one request each.
 
+pub(crate) mod catalogue;
 mod connections;
 mod exposition;
 mod family;

@@ -37,32 +37,15 @@ impl Collector for ProcessSeries {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let usage = Usage::now().unwrap_or_default();
         let mut family = Family(encoder);
-        family.counter(
-            "process_cpu_seconds_total",
-            "User and system CPU time spent.",
-            usage.cpu_seconds,
-        )?;
-        family.gauge(
-            "process_resident_memory_bytes",
-            "Resident memory.",
-            usage.resident_bytes,
-        )?;
-        family.gauge(
-            "process_virtual_memory_bytes",
-            "Virtual memory.",
-            usage.virtual_bytes,
-        )?;
-        family.gauge("process_open_fds", "Open file descriptors.", open_files())?;
+        family.counter("process_cpu_seconds_total", usage.cpu_seconds)?;
+        family.gauge("process_resident_memory_bytes", usage.resident_bytes)?;
+        family.gauge("process_virtual_memory_bytes", usage.virtual_bytes)?;
+        family.gauge("process_open_fds", open_files())?;
         family.gauge(
             "process_max_fds",
-            "The limit on them.",
             getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX >> 1),
         )?;
-        family.gauge(
-            "process_start_time_seconds",
-            "When the process started, in seconds since 1970.",
-            usage.start_seconds,
-        )
+        family.gauge("process_start_time_seconds", usage.start_seconds)
     }
 }
 

@@ -9,7 +9,7 @@ use hyper::{
     header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue},
 };
 
-use super::{connections, exposition::Exposition, health::Health};
+use super::{catalogue::ENDPOINTS, connections, exposition::Exposition, health::Health};
 use crate::{account::metrics::Metrics, config::Config, path::listener::Gate};
 
 /// What the endpoint can tell.
@@ -18,13 +18,6 @@ pub(crate) struct Admin {
     health: Health,
     exposition: Exposition,
 }
-
-const INDEX: &str = "<!doctype html><title>portamento</title><h1>portamento</h1><ul>\
-<li><a href=/metrics>/metrics</a> counters, for Prometheus\
-<li><a href=/ready>/ready</a> 200 while it listens, does not drain, and the upstream accepts\
-<li><a href=/live>/live</a> 200 while every worker keeps up\
-<li><a href=/connections>/connections</a> the live ones, as JSON; ?limit=N&amp;after=ID\
-</ul>\n";
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
@@ -56,14 +49,14 @@ impl Admin {
             return Ok(response);
         }
         Ok(match request.uri().path() {
-            "/" => response(StatusCode::OK, HTML, INDEX),
+            "/" => response(StatusCode::OK, HTML, index()),
             "/metrics" => response(StatusCode::OK, METRICS, self.exposition.text()),
             "/ready" => verdict(self.health.ready().await),
             "/live" => verdict(self.health.live()),
             "/connections" => self.connections(request.uri().query()).await,
             _ => text(
                 StatusCode::NOT_FOUND,
-                "there is /metrics, /ready, /live, /connections\n",
+                format!("there is {}\n", ENDPOINTS.map(|(path, _)| path).join(", ")),
             ),
         })
     }
@@ -79,6 +72,15 @@ impl Admin {
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
         }
     }
+}
+
+fn index() -> String {
+    let mut page = "<!doctype html><title>portamento</title><h1>portamento</h1><ul>".to_owned();
+    for (path, help) in ENDPOINTS {
+        let help = help.replace('&', "&amp;");
+        page += &format!("<li><a href={path}>{path}</a> {help}");
+    }
+    page + "</ul>\n"
 }
 
 /// 200, or 503 with the reason.

@@ -1,0 +1,61 @@
+//! A worker that is stuck, for as long as a test likes.
+
+use std::{
+    fs,
+    process::{Child, Command, Stdio},
+    thread,
+    time::Instant,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{PATIENCE, Process};
+
+/// Holds a worker's thread, which goes on when this is dropped.
+pub(crate) struct Stuck(Child);
+
+impl Process {
+    /// Has the call that `worker-0` sleeps in return late, so that it passes no tick meanwhile.
+    /// `None` where strace is not installed or may not trace.
+    pub(crate) fn stick_worker(&self) -> Option<Stuck> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+        let worker = tasks
+            .map(|task| task.unwrap().path())
+            .find(|task| fs::read_to_string(task.join("comm")).unwrap().trim() == "worker-0")
+            .unwrap();
+        let strace = Command::new("strace")
+            .args([
+                "-qq",
+                "-o",
+                "/dev/null",
+                "-e",
+                "trace=epoll_wait,epoll_pwait",
+            ])
+            .args(["-e", "inject=epoll_wait,epoll_pwait:delay_exit=3600000000"])
+            .arg("-p")
+            .arg(worker.file_name().unwrap())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        let stuck = Stuck(strace);
+        let tracer = format!("TracerPid:\t{}\n", stuck.0.id());
+        let deadline = Instant::now() + PATIENCE;
+        while !fs::read_to_string(worker.join("status"))
+            .unwrap()
+            .contains(&tracer)
+        {
+            if Instant::now() > deadline {
+                return None;
+            }
+            thread::yield_now();
+        }
+        Some(stuck)
+    }
+}
+
+impl Drop for Stuck {
+    fn drop(&mut self) {
+        kill_process(Pid::from_child(&self.0), Signal::TERM).ok(); // it lets go
+        drop(self.0.wait());
+    }
+}
