@@ -10,17 +10,15 @@ mod support;
 use std::{
     fs,
     io::{BufRead, BufReader, ErrorKind, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener},
     process::{Command, Stdio},
-    time::Instant,
 };
 
 use portamento::config::Engine;
-use rustix::process::Signal;
 use serde_json::Value;
 use support::{
-    BINARY, Echo, Line, Link, Origin, Pattern, Process, Rig, Scrape, ask, connect, eventually,
-    eventually_some, for_each_engine, get, skip,
+    BINARY, Echo, Line, Link, Origin, Pattern, Process, Rig, Scrape, ask, connect, connections,
+    echoed, eventually, eventually_some, for_each_engine, get, skip,
 };
 
 /// Each with its type and labels, as DESIGN and the README have them.
@@ -162,20 +160,6 @@ fn promtool_finds_nothing_to_complain_about() {
     );
 }
 
-/// A client of an echo server whose first byte has gone there and back.
-fn echoed(to: SocketAddr) -> TcpStream {
-    let mut client = connect(to);
-    client.write_all(b"?").unwrap();
-    client.read_exact(&mut [0]).unwrap();
-    client
-}
-
-fn connections(admin: SocketAddr, query: &str) -> Value {
-    let answer = get(admin, &format!("/connections{query}"));
-    assert_eq!(answer.status, 200, "{}", answer.body);
-    serde_json::from_str(&answer.body).unwrap()
-}
-
 #[test]
 fn connections_shows_a_transfer_while_it_lasts() {
     for_each_engine(|engine| {
@@ -257,77 +241,6 @@ fn pages_of_connections_show_each_exactly_once() {
         clients.sort();
         assert_eq!(seen, clients, "limit {limit}");
     }
-}
-
-#[test]
-fn ready_follows_the_upstream_within_two_seconds() {
-    let origin = Origin::bind();
-    let addr = origin.addr();
-    let process = Process::start(addr, &[]);
-    assert_eq!(get(process.admin(), "/ready").status, 200);
-    drop(origin);
-    let died = Instant::now();
-    eventually("it is not ready", || {
-        get(process.admin(), "/ready").status == 503
-    });
-    let answer = get(process.admin(), "/ready");
-    assert!(answer.body.contains(&addr.to_string()), "{}", answer.body);
-    // What an answer is good for, and a scheduler's delay.
-    assert!(died.elapsed().as_secs() < 10);
-    let origin = TcpListener::bind(addr).unwrap();
-    eventually("it is ready again", || {
-        get(process.admin(), "/ready").status == 200
-    });
-    // It was asked a thousand times, and has asked the upstream a few times.
-    origin.set_nonblocking(true).unwrap();
-    let probes = std::iter::from_fn(|| origin.accept().ok()).count();
-    assert!((1..=3).contains(&probes), "{probes} probes");
-}
-
-#[test]
-fn a_drain_is_not_ready_and_says_so() {
-    let echo = Echo::start();
-    let process = Process::start(echo.addr(), &["--drain-timeout", "1h"]);
-    let _client = echoed(process.addr());
-    assert_eq!(get(process.admin(), "/ready").status, 200);
-    process.signal(Signal::TERM);
-    eventually("it is not ready", || {
-        get(process.admin(), "/ready").status == 503
-    });
-    assert_eq!(get(process.admin(), "/ready").body, "draining\n");
-    assert_eq!(
-        Scrape::of(process.admin()).value("portamento_draining"),
-        1.0
-    );
-    assert_eq!(get(process.admin(), "/live").status, 200);
-}
-
-#[test]
-fn live_fails_while_a_worker_is_stuck() {
-    let echo = Echo::start();
-    let process = Process::start(echo.addr(), &["--workers", "2"]);
-    assert_eq!(get(process.admin(), "/live").status, 200);
-    let Some(stuck) = process.stick_worker() else {
-        return skip("strace is not installed, or may not trace");
-    };
-    eventually("a stuck worker is noticed", || {
-        get(process.admin(), "/live").status == 503
-    });
-    let answer = get(process.admin(), "/live");
-    assert!(
-        answer.body.starts_with("worker 0 has been stuck for "),
-        "{}",
-        answer.body
-    );
-    let scrape = Scrape::of(process.admin());
-    assert!(scrape.value("portamento_worker_stall_seconds_max") >= 5.0);
-    // Whoever asks for connections is told whose are missing.
-    let page = connections(process.admin(), "");
-    assert_eq!(page["silent_workers"], serde_json::json!([0]));
-    drop(stuck);
-    eventually("the worker goes on", || {
-        get(process.admin(), "/live").status == 200
-    });
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod support;
 
 use std::{
     io::{Read, Write},
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{Ipv4Addr, TcpListener},
     num::NonZeroUsize,
     process::Command,
     time::{Duration, Instant},
@@ -20,7 +20,7 @@ use socket2::SockRef;
 use self::support::{
     BINARY, BlackHole, Echo, End, Forwarder, Link, Nobody, Origin, Pattern, Process, Rig,
     config_for, connect, echo_once, eventually, eventually_some, exchange, for_each_case, is_reset,
-    pass_to_end, patient, read_out, send_until_stuck, skip, told,
+    pass_to_end, read_out, send_until_stuck, skip, told,
 };
 
 const KIB: usize = 1024;
@@ -346,34 +346,6 @@ fn two_thousand_connections_at_once_are_served_and_leave_nothing_behind() {
 }
 
 #[test]
-fn whom_the_rules_keep_out_is_reset_and_counted() {
-    let echo = Echo::start();
-    for (allow, deny, admitted) in [
-        (vec!["127.0.0.1/32"], vec![], true),
-        (vec!["192.0.2.0/24"], vec![], false),
-        (vec![], vec!["127.0.0.0/8"], false),
-    ] {
-        let mut config = config_for(echo.addr(), Engine::Auto);
-        config.access.allow = allow.iter().map(|net| net.parse().unwrap()).collect();
-        config.access.deny = deny.iter().map(|net| net.parse().unwrap()).collect();
-        config.max_connections = NonZeroUsize::new(1); // a rejected one holds no permit
-        let forwarder = Forwarder::start(config);
-        for _ in 0..3 {
-            let client = connect(forwarder.addr());
-            if admitted {
-                echo_once(&client, b"welcome");
-            } else {
-                assert_eq!(read_out(&client), (Vec::new(), End::Reset));
-            }
-        }
-        eventually("each is counted", || {
-            let totals = forwarder.totals();
-            (totals.accepted, totals.rejected) == if admitted { (3, 0) } else { (0, 3) }
-        });
-    }
-}
-
-#[test]
 fn an_old_connection_is_ended_with_a_reset_to_both() {
     let origin = Origin::bind();
     let process = Process::start(origin.addr(), &["--max-lifetime", "1s"]);
@@ -390,19 +362,4 @@ fn an_old_connection_is_ended_with_a_reset_to_both() {
         lived >= 900.0,
         "a tenth before its time at most: {lived} ms"
     );
-}
-
-#[test]
-fn a_dual_stack_listener_takes_clients_of_both_kinds() {
-    let echo = Echo::start();
-    let mut config = config_for(echo.addr(), Engine::Auto);
-    config.forwards[0].listen = ListenAddr::DualStack(0);
-    config.access.allow = vec!["127.0.0.1/32".parse().unwrap(), "::1/128".parse().unwrap()];
-    let forwarder = Forwarder::start(config);
-    let port = forwarder.addr().port();
-    echo_once(&connect((Ipv4Addr::LOCALHOST, port).into()), b"4");
-    match TcpStream::connect(("::1", port)) {
-        Ok(client) => echo_once(&patient(client), b"6"),
-        Err(error) => skip(&format!("no IPv6 here: {error}")),
-    }
 }

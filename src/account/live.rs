@@ -16,7 +16,8 @@ use tracing::debug;
 
 use crate::{
     account::{
-        metrics::{Fallback, Path, Way, WorkerMetrics},
+        labels::{Fallback, Path, Way},
+        metrics::WorkerMetrics,
         record::Reason,
     },
     config::Timeouts,

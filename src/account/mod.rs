@@ -2,6 +2,7 @@
 
 pub(crate) mod delay;
 pub(crate) mod histogram;
+pub(crate) mod labels;
 pub(crate) mod live;
 pub(crate) mod metrics;
 pub(crate) mod pulse;

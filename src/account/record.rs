@@ -7,8 +7,8 @@ use tracing::info;
 
 use crate::{
     account::{
+        labels::Way,
         live::{Live, UpstreamPeer},
-        metrics::Way,
     },
     config::AccessLog,
     sys::errno_name,

@@ -6,8 +6,8 @@ use serde::Serialize;
 use tcp_info::{TcpInfo, tcp_info};
 
 use super::{
+    labels::Way,
     live::{Live, UpstreamPeer},
-    metrics::Way,
     record::milliseconds,
 };
 

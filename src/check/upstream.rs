@@ -5,8 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::io::AsyncWriteExt as _;
+
 use super::{Finding, all, dial, health, listen::tcp_port, own};
-use crate::config::{Config, ListenAddr, UpstreamAddr};
+use crate::{
+    config::{Config, ListenAddr, UpstreamAddr},
+    edge::proxy_protocol,
+};
 
 pub(super) async fn check(config: &Config) -> Vec<Finding> {
     let mut upstreams: Vec<UpstreamAddr> = Vec::new();
@@ -21,18 +26,24 @@ pub(super) async fn check(config: &Config) -> Vec<Finding> {
         .map(|forward| forward.listen.clone())
         .collect();
     let bound = config.timeouts.connect;
+    let header = proxy_protocol::own(config.proxy_protocol.send);
     let findings = all(upstreams
         .into_iter()
-        .map(|upstream| probe(upstream, listens.clone(), bound)));
+        .map(|upstream| probe(upstream, header.clone(), listens.clone(), bound)));
     findings.await.into_iter().flatten().collect()
 }
 
-async fn probe(upstream: UpstreamAddr, listens: Vec<ListenAddr>, bound: Duration) -> Vec<Finding> {
+async fn probe(
+    upstream: UpstreamAddr,
+    header: Vec<u8>,
+    listens: Vec<ListenAddr>,
+    bound: Duration,
+) -> Vec<Finding> {
     let started = Instant::now();
     let addresses = match &upstream {
         UpstreamAddr::Unix(path) => {
             return match dial::unix(path, bound).await {
-                Ok(stream) => greet(&upstream, "", started.elapsed(), stream).await,
+                Ok(stream) => greet(&upstream, "", started.elapsed(), &header, stream).await,
                 Err(failure) => vec![unreached(&upstream, &failure.to_string())],
             };
         }
@@ -77,7 +88,7 @@ async fn probe(upstream: UpstreamAddr, listens: Vec<ListenAddr>, bound: Duration
                 UpstreamAddr::Name { .. } => format!(" at {address}"),
                 _ => String::new(),
             };
-            findings.extend(greet(&upstream, &at, started.elapsed(), stream).await);
+            findings.extend(greet(&upstream, &at, started.elapsed(), &header, stream).await);
             findings
         }
     }
@@ -88,9 +99,12 @@ async fn greet(
     upstream: &UpstreamAddr,
     at: &str,
     took: Duration,
-    stream: impl health::Stream,
+    header: &[u8],
+    mut stream: impl health::Stream,
 ) -> Vec<Finding> {
-    // A header that the upstream demands (PROXY protocol) goes first, here.
+    // What an upstream demands where --proxy-protocol is given. If it can't be sent, the question
+    // that follows can't either, which says so.
+    stream.write_all(header).await.ok();
     let connected = Finding::ok(
         CONNECT,
         format_args!("{upstream} answers{at} in {} us", took.as_micros()),

@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use super::probe::probe;
 use crate::{
     account::{metrics::Metrics, record::Reason},
-    config::{Config, UpstreamAddr},
+    config::{Config, SendProxy, UpstreamAddr},
     path::{listener::Gate, worker::Command},
 };
 
@@ -145,7 +145,7 @@ impl Drain {
 
     async fn upstreams_refuse(&self) -> bool {
         for forward in &self.config.forwards {
-            if !refuses(&forward.upstream).await {
+            if !refuses(&forward.upstream, self.config.proxy_protocol.send).await {
                 return false;
             }
         }
@@ -189,8 +189,8 @@ async fn next_above(stop: Stop, stops: &mut mpsc::UnboundedReceiver<Stop>) -> St
     }
 }
 
-async fn refuses(upstream: &UpstreamAddr) -> bool {
-    probe(upstream, PROBE).await.is_err_and(|error| {
+async fn refuses(upstream: &UpstreamAddr, version: SendProxy) -> bool {
+    probe(upstream, version, PROBE).await.is_err_and(|error| {
         matches!(
             error.kind(),
             io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound

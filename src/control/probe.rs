@@ -3,28 +3,43 @@
 use std::{io, time::Duration};
 
 use tokio::{
+    io::{AsyncWrite, AsyncWriteExt as _},
     net::{TcpStream, ToSocketAddrs, UnixStream},
     time::timeout,
 };
 
-use crate::config::UpstreamAddr;
+use crate::{
+    config::{SendProxy, UpstreamAddr},
+    edge::proxy_protocol,
+};
 
-/// Connects to an upstream and hangs up.
+/// Connects to an upstream, says that it is nobody's connection where `--proxy-protocol` demands a
+/// word, and hangs up.
 ///
 /// # Errors
 /// It can't be reached, or not within `bound`.
-pub(crate) async fn probe(upstream: &UpstreamAddr, bound: Duration) -> io::Result<()> {
+pub(crate) async fn probe(
+    upstream: &UpstreamAddr,
+    version: SendProxy,
+    bound: Duration,
+) -> io::Result<()> {
+    let header = proxy_protocol::own(version);
     let connect = async {
         match upstream {
-            UpstreamAddr::Ip(addr) => drop(tcp(addr).await?),
-            UpstreamAddr::Name { host, port } => drop(tcp((host.as_str(), *port)).await?),
-            UpstreamAddr::Unix(path) => drop(UnixStream::connect(path).await?),
+            UpstreamAddr::Ip(addr) => greet(tcp(addr).await?, &header).await,
+            UpstreamAddr::Name { host, port } => {
+                greet(tcp((host.as_str(), *port)).await?, &header).await
+            }
+            UpstreamAddr::Unix(path) => greet(UnixStream::connect(path).await?, &header).await,
         }
-        Ok(())
     };
     timeout(bound, connect)
         .await
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+async fn greet(mut stream: impl AsyncWrite + Unpin, header: &[u8]) -> io::Result<()> {
+    stream.write_all(header).await
 }
 
 #[expect(

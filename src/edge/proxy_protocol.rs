@@ -136,11 +136,22 @@ impl Announcement<'_> {
                 Told::Unix(listener.path_bytes().unwrap_or_default())
             }
         };
-        Ok(match version {
+        Ok(told.encode(version))
+    }
+}
+
+/// What goes first on a connection of this process's own, which is nobody's: a probe.
+pub(crate) fn own(version: SendProxy) -> Vec<u8> {
+    Told::Nobody.encode(version)
+}
+
+impl Told<'_> {
+    fn encode(self, version: SendProxy) -> Vec<u8> {
+        match version {
             SendProxy::Off => Vec::new(),
-            SendProxy::V1 => told.v1(),
-            SendProxy::V2 => told.v2(),
-        })
+            SendProxy::V1 => self.v1(),
+            SendProxy::V2 => self.v2(),
+        }
     }
 }
 

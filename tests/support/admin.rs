@@ -5,7 +5,9 @@ use std::{
     net::{SocketAddr, TcpStream},
 };
 
-use super::patient;
+use serde_json::Value;
+
+use super::{connect, patient};
 
 /// An answer.
 pub(crate) struct Answer {
@@ -64,4 +66,19 @@ impl Scrape {
             .map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap())
             .sum()
     }
+}
+
+/// A client of an echo server whose first byte has gone there and back.
+pub(crate) fn echoed(to: SocketAddr) -> TcpStream {
+    let mut client = connect(to);
+    client.write_all(b"?").unwrap();
+    client.read_exact(&mut [0]).unwrap();
+    client
+}
+
+/// A page of `/connections`.
+pub(crate) fn connections(admin: SocketAddr, query: &str) -> Value {
+    let answer = get(admin, &format!("/connections{query}"));
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    serde_json::from_str(&answer.body).unwrap()
 }

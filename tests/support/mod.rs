@@ -28,7 +28,7 @@ use std::{
 use portamento::config::Engine;
 
 pub(crate) use self::{
-    admin::{Answer, Scrape, ask, get},
+    admin::{Answer, Scrape, ask, connections, echoed, get},
     echo::{Echo, echo_once},
     foreign::{Foreign, installed},
     forwarder::{Forwarder, Rig, config_for},

@@ -12,7 +12,8 @@ use super::{family::Family, process::ProcessSeries};
 use crate::{
     account::{
         histogram::{Distribution, Histogram},
-        metrics::{Connect, Fallback, Metrics, Path, Way, WorkerMetrics},
+        labels::{Connect, Fallback, Path, Way},
+        metrics::{Metrics, WorkerMetrics},
         record::{By, Reason},
         rejection::Rejection,
     },

@@ -61,7 +61,7 @@ impl Health {
     async fn probe(&self) -> Result<(), String> {
         for forward in &self.config.forwards {
             let upstream = &forward.upstream;
-            if let Err(error) = probe(upstream, PROBE).await {
+            if let Err(error) = probe(upstream, self.config.proxy_protocol.send, PROBE).await {
                 return Err(format!("upstream {upstream}: {error}"));
             }
         }

@@ -82,6 +82,12 @@ pub(crate) fn parse(header: &[u8]) -> Result<Option<Addresses>, HeaderError> {
     if !header.ends_with(b"\r\n") {
         return Err(HeaderError::LineEnd);
     }
+    // Whatever follows UNKNOWN is to be ignored; the parser looks at it.
+    if let Some(rest) = header.strip_prefix(V1_UNKNOWN)
+        && (rest == b"\r\n" || rest[0] == b' ' && !rest[..rest.len() - 2].contains(&b'\r'))
+    {
+        return Ok(None);
+    }
     let parsed = v1::Header::try_from(header)?;
     if parsed.header.len() != header.len() {
         return Err(HeaderError::LineEnd); // a CR inside the line
@@ -101,6 +107,7 @@ pub(crate) fn parse(header: &[u8]) -> Result<Option<Addresses>, HeaderError> {
 
 /// LOCAL counts whatever family stands beside it; the crate is stricter there than the
 /// specification.
+const V1_UNKNOWN: &[u8] = b"PROXY UNKNOWN";
 const V2_LOCAL: u8 = 0x20;
 const V2_PROXY: u8 = 0x21;
 
@@ -130,6 +137,8 @@ pub(crate) enum Told<'a> {
     Tcp(Addresses),
     /// It came by the unix socket at this path.
     Unix(&'a [u8]),
+    /// There is none: the connection is the proxy's own.
+    Nobody,
 }
 
 impl Told<'_> {
@@ -148,7 +157,12 @@ impl Told<'_> {
     /// The block of version 2.
     pub(crate) fn v2(self) -> Vec<u8> {
         let mut ends = Vec::with_capacity(2 * UNIX_NAME_LEN);
+        let command = match self {
+            Self::Nobody => V2_LOCAL,
+            Self::Tcp(_) | Self::Unix(_) => V2_PROXY,
+        };
         let (family, length) = match self {
+            Self::Nobody => UNSPECIFIED,
             Self::Tcp(addresses) => {
                 let (source, destination) = addresses.of_one_family();
                 for ip in [source.ip(), destination.ip()] {
@@ -169,13 +183,14 @@ impl Told<'_> {
             }
         };
         let mut header = V2_SIGNATURE.to_vec();
-        header.extend([V2_PROXY, family, 0, length]);
+        header.extend([command, family, 0, length]);
         header.extend(ends);
         header
     }
 }
 
 /// Family and protocol, and the bytes of both addresses.
+const UNSPECIFIED: (u8, u8) = (0x00, 0);
 const TCP4: (u8, u8) = (0x11, 12);
 const TCP6: (u8, u8) = (0x21, 36);
 const UNIX_STREAM: (u8, u8) = (0x31, 216);

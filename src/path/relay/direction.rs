@@ -10,8 +10,8 @@ use rustix::io::Errno;
 use super::{Pools, copy, splice};
 use crate::{
     account::{
+        labels::{Fallback, Path, Way},
         live::Live,
-        metrics::{Fallback, Path, Way},
     },
     config::Engine,
     path::{

@@ -16,8 +16,8 @@ use rustix::io::Errno;
 use self::direction::{Direction, Step};
 use crate::{
     account::{
+        labels::Way,
         live::Live,
-        metrics::Way,
         record::{By, Outcome, Reason},
     },
     config::Engine,

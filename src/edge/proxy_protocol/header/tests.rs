@@ -191,6 +191,7 @@ fn any_header() -> impl Strategy<Value = Vec<u8>> {
         vec(any::<u8>(), 0..200).prop_map(|rest| v2(0x20, 0x00, &rest)),
         vec(any::<u8>(), 0..200).prop_map(|tlvs| v2(0x21, 0x11, &[V2_ENDS, &tlvs].concat())),
         "PROXY UNKNOWN( [ -~]{0,80})?\r\n".prop_map(String::into_bytes),
+        proptest::strategy::Just(b"PROXY UNKNOWN    \xFF \r\n".to_vec()),
     ]
 }
 
