@@ -1,12 +1,20 @@
 //! What the user typed.
 
+mod proxy;
+mod target;
+mod value;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
+pub use self::proxy::ProxyCommand;
+pub use self::target::TargetArgs;
+use self::value::{count, duration};
 use crate::standin::TraceId;
 
 /// Measures what a proxy costs the reads of Tempo's queriers.
@@ -16,6 +24,29 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Reads the command line. A mistake in it is told on stderr, and ends the process with 2.
+    pub fn read() -> Self {
+        let cli = Self::parse();
+        if let Err(what) = cli.command.check() {
+            Self::command()
+                .error(ErrorKind::ValueValidation, what)
+                .exit();
+        }
+        cli
+    }
+}
+
+impl Command {
+    /// What flags can say only together.
+    fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Serve(_) => Ok(()),
+            Self::Overhead(args) => args.targets.check(),
+        }
+    }
 }
 
 /// The subcommands.
@@ -69,13 +100,9 @@ pub struct OverheadArgs {
     #[arg(long, value_enum, default_value_t = Compression::Snappy)]
     pub compression: Compression,
 
-    /// Measure this backend instead of starting the stand-in
-    #[arg(long, value_name = "ADDR", requires = "via", conflicts_with_all = ["portamento", "proxy"])]
-    pub direct: Option<String>,
-
-    /// The proxy in front of the backend given with --direct
-    #[arg(long, value_name = "ADDR", requires = "direct")]
-    pub via: Option<String>,
+    /// What is measured.
+    #[command(flatten)]
+    pub targets: TargetArgs,
 
     /// A trace to read from the backend given with --direct, repeatable [default: what a search
     /// for the last hour finds]
@@ -85,15 +112,6 @@ pub struct OverheadArgs {
     /// The tenant, sent as x-scope-orgid
     #[arg(long, value_name = "NAME", default_value = "single-tenant")]
     pub tenant: String,
-
-    /// The portamento binary [default: built now when run by cargo, else beside this program, else
-    /// in PATH]
-    #[arg(long, value_name = "PATH", conflicts_with = "proxy")]
-    pub portamento: Option<PathBuf>,
-
-    /// Start this proxy instead; a shell command with {listen} and {upstream} (each IP:PORT)
-    #[arg(long, value_name = "CMD", value_parser = proxy_command)]
-    pub proxy: Option<String>,
 
     /// Also write the report as JSON to this file
     #[arg(long, value_name = "PATH")]
@@ -125,57 +143,12 @@ impl fmt::Display for Compression {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    const LONGEST: Duration = Duration::from_secs(24 * 3_600);
-    match humantime::parse_duration(text) {
-        Ok(Duration::ZERO) => Err("must be longer than 0".to_owned()),
-        Ok(duration) if duration > LONGEST => Err("must be at most 24h".to_owned()),
-        Ok(duration) => Ok(duration),
-        Err(error) => Err(format!("{error}; write it as 20s or 2m")),
-    }
-}
-
-fn count<const MOST: usize>(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(count) if (1..=MOST).contains(&count) => Ok(count),
-        _ => Err(format!("must be a whole number from 1 to {MOST}")),
-    }
-}
-
-fn proxy_command(text: &str) -> Result<String, String> {
-    match ["{listen}", "{upstream}"]
-        .into_iter()
-        .find(|name| !text.contains(name))
-    {
-        Some(missing) => Err(format!("{missing} is missing")),
-        None => Ok(text.to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn values_are_checked() {
-        assert_eq!(duration("2m").unwrap(), Duration::from_secs(120));
-        for bad in ["0s", "20", "25h", "soon"] {
-            duration(bad).unwrap_err();
-        }
-        assert_eq!(count::<100>("100"), Ok(100));
-        for bad in ["0", "101", "-1", "x"] {
-            count::<100>(bad).unwrap_err();
-        }
-        assert_eq!(
-            proxy_command("a {listen}").unwrap_err(),
-            "{upstream} is missing"
-        );
     }
 }

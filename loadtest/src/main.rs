@@ -7,7 +7,6 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use clap::Parser as _;
 use loadtest::cli::{Cli, Command, OverheadArgs};
 use loadtest::report::table::Table;
 use loadtest::{overhead, serve};
@@ -17,7 +16,7 @@ use loadtest::{overhead, serve};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let Cli { command } = Cli::parse(); // exits with 2 by itself
+    let Cli { command } = Cli::read(); // exits with 2 by itself
     let result = match command {
         Command::Serve(args) => serve::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Overhead(args) => measure_overhead(&args),

@@ -1,6 +1,10 @@
 //! Children: servers and proxies that live exactly as long as their guard.
 
+pub(crate) mod machine;
 pub(crate) mod portamento;
+pub(crate) mod proxy;
+pub(crate) mod syscalls;
+pub(crate) mod target;
 pub(crate) mod usage;
 
 use std::collections::VecDeque;
@@ -181,13 +185,13 @@ pub(crate) fn start_standin(seed: u64) -> anyhow::Result<(Guard, SocketAddr)> {
 /// When the proxy ends or does not accept within 10 s; its stderr is part of the error.
 pub(crate) fn start_proxy(
     name: &str,
-    command: impl Fn(SocketAddr) -> Command,
+    command: impl Fn(SocketAddr) -> io::Result<Command>,
 ) -> anyhow::Result<(Guard, SocketAddr)> {
     const TRIES: usize = 3;
     let mut tried = 1;
     loop {
         let listen = free_port()?;
-        let mut guard = Guard::spawn(name, &mut command(listen))?;
+        let mut guard = Guard::spawn(name, &mut command(listen)?)?;
         match wait_until_it_accepts(&mut guard, listen) {
             Ok(()) => return Ok((guard, listen)),
             Err(error) if tried == TRIES => return Err(error),
@@ -253,14 +257,14 @@ mod tests {
 
     #[test]
     fn a_proxy_that_ends_tells_why() {
-        let error = start_proxy("broken", |_| shell("echo no such option >&2; exit 3"));
+        let error = start_proxy("broken", |_| Ok(shell("echo no such option >&2; exit 3")));
         let error = error.unwrap_err().to_string();
         assert!(error.contains("broken ended (exit status: 3)"), "{error}");
     }
 
     #[test]
     fn a_missing_program_is_named() {
-        let error = start_proxy("ghost", |_| Command::new("/no/such/program")).unwrap_err();
+        let error = start_proxy("ghost", |_| Ok(Command::new("/no/such/program"))).unwrap_err();
         assert!(
             format!("{error:#}").contains("/no/such/program"),
             "{error:#}"
