@@ -2,6 +2,7 @@
 
 mod proxy;
 mod target;
+mod tcp;
 mod value;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 pub use self::proxy::ProxyCommand;
 pub use self::target::TargetArgs;
+pub use self::tcp::{ConnectionsArgs, Direction, LatencyArgs, OriginArgs, TcpArgs, ThroughputArgs};
 use self::value::{count, duration};
 use crate::standin::TraceId;
 
@@ -43,8 +45,11 @@ impl Command {
     /// What flags can say only together.
     fn check(&self) -> Result<(), String> {
         match self {
-            Self::Serve(_) => Ok(()),
+            Self::Serve(_) | Self::Origin(_) => Ok(()),
             Self::Overhead(args) => args.targets.check(),
+            Self::Throughput(args) => args.tcp.targets.check(),
+            Self::Latency(args) => args.tcp.targets.check(),
+            Self::Connections(args) => args.tcp.targets.check(),
         }
     }
 }
@@ -59,6 +64,17 @@ pub enum Command {
     /// Without flags it starts the stand-in and portamento by itself. Exits with 0 when every call
     /// was answered and all answers were identical, with 1 otherwise, with 2 for wrong flags.
     Overhead(OverheadArgs),
+    /// Measure bulk over plain TCP: down, up, both ways, over one stream or many
+    ///
+    /// Every byte is checked. Exits with 0 when all turns of all targets came to their end, with 1
+    /// otherwise, with 2 for wrong flags; so do the commands below.
+    Throughput(ThroughputArgs),
+    /// Measure requests and responses over plain TCP, at several sizes
+    Latency(LatencyArgs),
+    /// Measure short connections, and what an idle one takes
+    Connections(ConnectionsArgs),
+    /// Be the other end of throughput, latency, connections and soak, for --direct
+    Origin(OriginArgs),
 }
 
 /// Flags of `serve`.

@@ -21,6 +21,8 @@
 
 pub mod cli;
 pub mod client;
+pub mod connections;
+pub mod latency;
 pub mod origin;
 pub mod overhead;
 pub mod pattern;
@@ -32,6 +34,8 @@ pub mod serve;
 mod snappy;
 pub mod standin;
 mod stats;
+pub mod tcp;
+pub mod throughput;
 mod units;
 
 pub use self::client::{Call, ClientConfig, ClientTls, QuerierChannel, QuerierClient};

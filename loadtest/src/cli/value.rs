@@ -21,6 +21,24 @@ pub(super) fn count<const MOST: usize>(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A size of a message, bytes: it holds its number, and is kept in memory whole.
+pub(super) fn size(text: &str) -> Result<usize, String> {
+    const LARGEST: usize = 64 << 20;
+    let (number, unit) = text.split_at(text.trim_end_matches(char::is_alphabetic).len());
+    let unit = match unit {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        _ => return Err("write it as 200, 64KiB or 1MiB".to_owned()),
+    };
+    let bytes = number.parse().ok().and_then(|n: usize| n.checked_mul(unit));
+    match bytes {
+        Some(bytes) if (8..=LARGEST).contains(&bytes) => Ok(bytes),
+        Some(_) => Err("must be from 8 bytes to 64MiB".to_owned()),
+        None => Err("write it as 200, 64KiB or 1MiB".to_owned()),
+    }
+}
+
 /// A short word that fits a column of a table.
 pub(super) fn name(text: &str) -> Result<String, String> {
     const LONGEST: usize = 16; // characters
@@ -45,6 +63,24 @@ mod tests {
         assert_eq!(duration("2m").unwrap(), Duration::from_secs(120));
         for bad in ["0s", "20", "25h", "soon"] {
             duration(bad).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn sizes_are_binary_and_have_bounds() {
+        assert_eq!(size("200"), Ok(200));
+        assert_eq!(size("64KiB"), Ok(65_536));
+        assert_eq!(size("4MiB"), Ok(4 << 20));
+        for bad in [
+            "7",
+            "65MiB",
+            "1GiB",
+            "1kb",
+            "KiB",
+            "-1",
+            "99999999999999999999MiB",
+        ] {
+            size(bad).unwrap_err();
         }
     }
 

@@ -13,7 +13,6 @@ mod tally;
 mod targets;
 mod watch;
 
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -54,14 +53,6 @@ pub fn run(args: &OverheadArgs) -> anyhow::Result<Report> {
     });
     runtime.shutdown_background();
     result
-}
-
-/// The exit code that `report` calls for.
-pub fn verdict(report: &Report) -> ExitCode {
-    match report.is_clean() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    }
 }
 
 async fn measure(args: &OverheadArgs, mut targets: Targets) -> anyhow::Result<Report> {

@@ -134,30 +134,34 @@ impl Tail {
     }
 }
 
-/// Starts the stand-in as a child: this very executable with `serve`. It ends with this process.
+/// Starts the stand-in as a child. It ends with this process.
 ///
 /// # Errors
 /// When it does not serve within 10 s.
 pub(crate) fn start_standin(seed: u64) -> anyhow::Result<(Guard, SocketAddr)> {
+    start_server("the stand-in", &["serve", "--seed", &seed.to_string()])
+}
+
+/// Starts an origin as a child, so that its CPU time is its own. It ends with this process.
+///
+/// # Errors
+/// When it does not serve within 10 s.
+pub(crate) fn start_origin() -> anyhow::Result<(Guard, SocketAddr)> {
+    start_server("the origin", &["origin"])
+}
+
+/// Starts this very executable with `args`, and waits for the line that tells where it listens.
+fn start_server(name: &str, args: &[&str]) -> anyhow::Result<(Guard, SocketAddr)> {
     let executable = std::env::current_exe().context("cannot find this executable")?;
     let mut command = Command::new(executable);
     command
-        .args([
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--end-with-stdin",
-            "--seed",
-        ])
-        .arg(seed.to_string())
+        .args(args)
+        .args(["--listen", "127.0.0.1:0", "--end-with-stdin"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped());
-    let mut guard = Guard::spawn("the stand-in", &mut command)?;
-    let stdout = guard
-        .child
-        .stdout
-        .take()
-        .context("the stand-in has no stdout")?;
+    let mut guard = Guard::spawn(name, &mut command)?;
+    let stdout = guard.child.stdout.take();
+    let stdout = stdout.with_context(|| format!("{name} has no stdout"))?;
     let (send, receive) = mpsc::channel();
     thread::spawn(move || {
         let mut line = String::new();
@@ -173,7 +177,7 @@ pub(crate) fn start_standin(seed: u64) -> anyhow::Result<(Guard, SocketAddr)> {
         Some(addr) => Ok((guard, addr)),
         None => {
             guard.check()?;
-            bail!("the stand-in did not say where it listens");
+            bail!("{name} did not say where it listens");
         }
     }
 }

@@ -2,6 +2,8 @@
 
 pub mod distribution;
 pub mod environment;
+pub mod measured;
+pub mod measured_table;
 pub mod paired;
 pub mod table;
 mod text;
@@ -10,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::distribution::Distribution;
 pub use self::environment::Environment;
+pub use self::measured::{Idle, Measured, Row, Scenario, TargetDescription};
 pub use self::paired::{Comparison, Difference, Estimate};
 
 /// Raised with each change that a reader of the JSON would notice.

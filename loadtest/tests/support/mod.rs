@@ -6,8 +6,12 @@
 )]
 #![allow(dead_code, reason = "each test uses some of it")]
 
+mod relay;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+pub(crate) use self::relay::relay;
 
 /// Runs `loadtest` with `args`, to its end.
 pub(crate) fn loadtest(args: &[&str]) -> Output {
