@@ -1,6 +1,7 @@
 //! What the user typed.
 
 mod proxy;
+mod soak;
 mod target;
 mod tcp;
 mod value;
@@ -14,6 +15,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 pub use self::proxy::ProxyCommand;
+pub use self::soak::SoakArgs;
 pub use self::target::TargetArgs;
 pub use self::tcp::{ConnectionsArgs, Direction, LatencyArgs, OriginArgs, TcpArgs, ThroughputArgs};
 use self::value::{count, duration};
@@ -47,6 +49,7 @@ impl Command {
         match self {
             Self::Serve(_) | Self::Origin(_) => Ok(()),
             Self::Overhead(args) => args.targets.check(),
+            Self::Soak(args) => args.check(),
             Self::Throughput(args) => args.tcp.targets.check(),
             Self::Latency(args) => args.tcp.targets.check(),
             Self::Connections(args) => args.tcp.targets.check(),
@@ -73,6 +76,12 @@ pub enum Command {
     Latency(LatencyArgs),
     /// Measure short connections, and what an idle one takes
     Connections(ConnectionsArgs),
+    /// Prove that every byte arrives, once, in order, and where it belongs
+    ///
+    /// Connections of all kinds, fixed by a seed: random lengths and pieces, pauses, slow readers,
+    /// half-closes, resets. Ends with 0 mismatches or the first one, located. Checks that the
+    /// proxy's open files, pipes and memory stay flat.
+    Soak(SoakArgs),
     /// Be the other end of throughput, latency, connections and soak, for --direct
     Origin(OriginArgs),
 }

@@ -32,6 +32,7 @@ pub mod report;
 pub mod seed;
 pub mod serve;
 mod snappy;
+pub mod soak;
 pub mod standin;
 mod stats;
 pub mod tcp;

@@ -10,9 +10,10 @@ use anyhow::{Context as _, bail};
 use loadtest::cli::{Cli, Command, TcpArgs};
 use loadtest::report::Measured;
 use loadtest::report::measured_table::MeasuredTable;
+use loadtest::report::soak::SoakTable;
 use loadtest::report::table::Table;
 use loadtest::tcp::origin;
-use loadtest::{connections, latency, overhead, serve, throughput};
+use loadtest::{connections, latency, overhead, serve, soak, throughput};
 use serde::Serialize;
 
 #[cfg(feature = "mimalloc")]
@@ -27,6 +28,10 @@ fn main() -> ExitCode {
         Command::Overhead(args) => told(args.json.as_deref(), || {
             let report = overhead::run(&args)?;
             Ok((Table(&report).to_string(), report.is_clean(), report))
+        }),
+        Command::Soak(args) => told(args.json.as_deref(), || {
+            let report = soak::run(&args)?;
+            Ok((SoakTable(&report).to_string(), report.is_clean(), report))
         }),
         Command::Throughput(args) => measured(&args.tcp, || throughput::run(&args)),
         Command::Latency(args) => measured(&args.tcp, || latency::run(&args)),

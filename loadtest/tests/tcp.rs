@@ -8,55 +8,13 @@
 
 mod support;
 
-use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::process::Output;
 
 use loadtest::report::{Measured, Row};
-use support::{fits, loadtest, portamento_as, relay, words};
+use support::{Origin, fits, loadtest, portamento_as, relay, words};
 
-/// An origin that ends with the test.
-struct Origin {
-    child: Child,
-    addr: SocketAddr,
-}
-
-impl Origin {
-    fn start() -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_loadtest"))
-            .args(["origin", "--listen", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        stdout.read_line(&mut line).unwrap();
-        let addr = line.trim_end().strip_prefix("listening on ").unwrap();
-        Self {
-            child,
-            addr: addr.parse().unwrap(),
-        }
-    }
-}
-
-impl Drop for Origin {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
-/// Runs a command and reads its report.
 fn measure(args: &[&str]) -> (Output, Measured) {
-    static RUNS: AtomicUsize = AtomicUsize::new(0);
-    let run = RUNS.fetch_add(1, Ordering::Relaxed);
-    let json = std::env::temp_dir().join(format!("loadtest-{}-{run}.json", std::process::id()));
-    let output = loadtest(&[args, &["--json", json.to_str().unwrap()]].concat());
-    let report = std::fs::read(&json);
-    let report = report.unwrap_or_else(|_| panic!("no report: {:?}", words(&output)));
-    std::fs::remove_file(&json).unwrap();
-    (output, serde_json::from_slice(&report).unwrap())
+    support::measure(args)
 }
 
 fn is_good(output: &Output, report: &Measured) {

@@ -147,6 +147,7 @@ pub struct ConnectionsArgs {
     pub tcp: TcpArgs,
 }
 
-fn threads() -> usize {
+/// Threads by default: one for each CPU, at most 8.
+pub(super) fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, |cpus| cpus.get().min(8))
 }

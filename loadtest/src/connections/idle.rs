@@ -1,6 +1,5 @@
 //! What a connection takes of a proxy's memory while it waits.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -9,8 +8,8 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use crate::latency::pingpong::Answers;
+use crate::process::files::Files;
 use crate::process::proxy::Proxy;
-use crate::process::usage::tree;
 use crate::tcp::order::Order;
 use crate::tcp::units::Body;
 
@@ -127,17 +126,8 @@ async fn settled(proxy: &Proxy) -> anyhow::Result<Held> {
 }
 
 fn held(proxy: &Proxy) -> anyhow::Result<Held> {
-    let count = |pid: u32| {
-        fs::read_dir(format!("/proc/{pid}/fd"))
-            .ok()
-            .map(Iterator::count)
-    };
-    let fds = tree(proxy.pid())
-        .into_iter()
-        .map(count)
-        .sum::<Option<usize>>();
     Ok(Held {
         rss: proxy.usage()?.rss,
-        fds: fds.map(|fds| fds as u64),
+        fds: Files::read(proxy.pid()).ok().map(Files::all),
     })
 }

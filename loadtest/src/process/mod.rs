@@ -1,5 +1,6 @@
 //! Children: servers and proxies that live exactly as long as their guard.
 
+pub(crate) mod files;
 pub(crate) mod machine;
 pub(crate) mod portamento;
 pub(crate) mod proxy;

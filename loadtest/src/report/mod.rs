@@ -5,6 +5,7 @@ pub mod environment;
 pub mod measured;
 pub mod measured_table;
 pub mod paired;
+pub mod soak;
 pub mod table;
 mod text;
 
@@ -14,6 +15,7 @@ pub use self::distribution::Distribution;
 pub use self::environment::Environment;
 pub use self::measured::{Idle, Measured, Row, Scenario, TargetDescription};
 pub use self::paired::{Comparison, Difference, Estimate};
+pub use self::soak::{Flat, SoakReport};
 
 /// Raised with each change that a reader of the JSON would notice.
 pub const SCHEMA_VERSION: u32 = 2;

@@ -24,6 +24,18 @@ pub(crate) enum Order {
         /// The number of the connection, which tells its bytes from those of others.
         stream: u64,
     },
+    /// Both ends play the parts of this connection.
+    Soak {
+        /// Fixes all parts.
+        seed: u64,
+        /// The number of the connection.
+        connection: u64,
+    },
+    /// The origin tells what it saw of the connections that soak under this seed, a line each.
+    Verdicts {
+        /// The seed of the run.
+        seed: u64,
+    },
 }
 
 /// Bytes of an order.
@@ -41,6 +53,8 @@ impl Order {
                 response,
                 stream,
             } => [3 | request << 8, response, stream],
+            Self::Soak { seed, connection } => [4, seed, connection],
+            Self::Verdicts { seed } => [5, seed, 0],
         };
         let mut bytes = [0; LENGTH];
         for (place, word) in bytes
@@ -85,6 +99,11 @@ impl Order {
                 response: b,
                 stream: c,
             },
+            4 => Self::Soak {
+                seed: b,
+                connection: c,
+            },
+            5 => Self::Verdicts { seed: b },
             _ => return None,
         })
     }
@@ -102,7 +121,17 @@ mod tests {
             stream: u64::MAX,
         };
         let bulk = |down| Order::Bulk { down, stream: 63 };
-        for order in [exchange, bulk(true), bulk(false)] {
+        let soak = Order::Soak {
+            seed: u64::MAX,
+            connection: 7,
+        };
+        for order in [
+            exchange,
+            bulk(true),
+            bulk(false),
+            soak,
+            Order::Verdicts { seed: 1 },
+        ] {
             let read = Order::receive(&mut &order.encode()[..]).await.unwrap();
             assert_eq!(read, Some(order));
         }

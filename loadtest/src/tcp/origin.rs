@@ -18,6 +18,7 @@ use super::order::Order;
 use super::units::{BULK, Body, Checker, Fault, send_end};
 use crate::cli::OriginArgs;
 use crate::serve;
+use crate::soak::origin::Soak;
 
 /// Bytes of a receive buffer; large, so that the origin is not the bottleneck.
 pub(crate) const BUFFER: usize = 256 * 1024;
@@ -47,14 +48,15 @@ impl Origin {
         let listener = StdListener::bind(listen);
         let listener = listener.with_context(|| format!("cannot listen on {listen}"))?;
         let local_addr = listener.local_addr()?;
+        let soak = Soak::default();
         let mut workers = Vec::new();
         for _ in 0..threads {
             let (send, receive) = mpsc::unbounded_channel();
-            let runtime = super::load::runtime()?;
+            let (runtime, soak) = (super::load::runtime()?, soak.clone());
             workers.push(send);
             thread::Builder::new()
                 .name("origin".to_owned())
-                .spawn(move || LocalSet::new().block_on(&runtime, work(receive)))?;
+                .spawn(move || LocalSet::new().block_on(&runtime, work(receive, soak)))?;
         }
         thread::Builder::new()
             .name("accept".to_owned())
@@ -78,16 +80,17 @@ fn accept(listener: &StdListener, workers: &[mpsc::UnboundedSender<StdStream>]) 
     }
 }
 
-async fn work(mut streams: mpsc::UnboundedReceiver<StdStream>) {
+async fn work(mut streams: mpsc::UnboundedReceiver<StdStream>, soak: Soak) {
     while let Some(stream) = streams.recv().await {
+        let soak = soak.clone();
         tokio::task::spawn_local(async move {
             // A client that goes away is the client's affair.
-            serve_one(stream).await.ok();
+            serve_one(stream, &soak).await.ok();
         });
     }
 }
 
-async fn serve_one(stream: StdStream) -> io::Result<()> {
+async fn serve_one(stream: StdStream, soak: &Soak) -> io::Result<()> {
     stream.set_nonblocking(true)?;
     stream.set_nodelay(true)?;
     let mut stream = TcpStream::from_std(stream)?;
@@ -107,6 +110,11 @@ async fn serve_one(stream: StdStream) -> io::Result<()> {
                 [request, response].map(|bytes| Body::new(size(bytes), number));
             exchange(stream, request, &response).await
         }
+        Some(Order::Soak { seed, connection }) => {
+            soak.serve(stream, seed, connection).await;
+            Ok(())
+        }
+        Some(Order::Verdicts { seed }) => soak.tell(stream, seed).await,
     }
 }
 

@@ -4,14 +4,16 @@
     clippy::unwrap_used,
     reason = "in the helpers too, a failed unwrap fails the test"
 )]
-#![allow(dead_code, reason = "each test uses some of it")]
+#![allow(dead_code, unused_imports, reason = "each test uses some of it")]
 
+mod origin;
 mod relay;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-pub(crate) use self::relay::relay;
+pub(crate) use self::origin::{Origin, measure};
+pub(crate) use self::relay::{crooked_relay, relay};
 
 /// Runs `loadtest` with `args`, to its end.
 pub(crate) fn loadtest(args: &[&str]) -> Output {
