@@ -1,12 +1,24 @@
 //! What the user typed.
 
+mod proxy;
+mod soak;
+mod target;
+mod tcp;
+mod value;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
+pub use self::proxy::ProxyCommand;
+pub use self::soak::SoakArgs;
+pub use self::target::TargetArgs;
+pub use self::tcp::{ConnectionsArgs, Direction, LatencyArgs, OriginArgs, TcpArgs, ThroughputArgs};
+use self::value::{count, duration};
 use crate::standin::TraceId;
 
 /// Measures what a proxy costs the reads of Tempo's queriers.
@@ -16,6 +28,33 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Reads the command line. A mistake in it is told on stderr, and ends the process with 2.
+    pub fn read() -> Self {
+        let cli = Self::parse();
+        if let Err(what) = cli.command.check() {
+            Self::command()
+                .error(ErrorKind::ValueValidation, what)
+                .exit();
+        }
+        cli
+    }
+}
+
+impl Command {
+    /// What flags can say only together.
+    fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Serve(_) | Self::Origin(_) => Ok(()),
+            Self::Overhead(args) => args.targets.check(),
+            Self::Soak(args) => args.check(),
+            Self::Throughput(args) => args.tcp.targets.check(),
+            Self::Latency(args) => args.tcp.targets.check(),
+            Self::Connections(args) => args.tcp.targets.check(),
+        }
+    }
 }
 
 /// The subcommands.
@@ -28,6 +67,23 @@ pub enum Command {
     /// Without flags it starts the stand-in and portamento by itself. Exits with 0 when every call
     /// was answered and all answers were identical, with 1 otherwise, with 2 for wrong flags.
     Overhead(OverheadArgs),
+    /// Measure bulk over plain TCP: down, up, both ways, over one stream or many
+    ///
+    /// Every byte is checked. Exits with 0 when all turns of all targets came to their end, with 1
+    /// otherwise, with 2 for wrong flags; so do the commands below.
+    Throughput(ThroughputArgs),
+    /// Measure requests and responses over plain TCP, at several sizes
+    Latency(LatencyArgs),
+    /// Measure short connections, and what an idle one takes
+    Connections(ConnectionsArgs),
+    /// Prove that every byte arrives, once, in order, and where it belongs
+    ///
+    /// Connections of all kinds, fixed by a seed: random lengths and pieces, pauses, slow readers,
+    /// half-closes, resets. Ends with 0 mismatches or the first one, located. Checks that the
+    /// proxy's open files, pipes and memory stay flat.
+    Soak(SoakArgs),
+    /// Be the other end of throughput, latency, connections and soak, for --direct
+    Origin(OriginArgs),
 }
 
 /// Flags of `serve`.
@@ -69,13 +125,9 @@ pub struct OverheadArgs {
     #[arg(long, value_enum, default_value_t = Compression::Snappy)]
     pub compression: Compression,
 
-    /// Measure this backend instead of starting the stand-in
-    #[arg(long, value_name = "ADDR", requires = "via", conflicts_with_all = ["portamento", "proxy"])]
-    pub direct: Option<String>,
-
-    /// The proxy in front of the backend given with --direct
-    #[arg(long, value_name = "ADDR", requires = "direct")]
-    pub via: Option<String>,
+    /// What is measured.
+    #[command(flatten)]
+    pub targets: TargetArgs,
 
     /// A trace to read from the backend given with --direct, repeatable [default: what a search
     /// for the last hour finds]
@@ -85,15 +137,6 @@ pub struct OverheadArgs {
     /// The tenant, sent as x-scope-orgid
     #[arg(long, value_name = "NAME", default_value = "single-tenant")]
     pub tenant: String,
-
-    /// The portamento binary [default: built now when run by cargo, else beside this program, else
-    /// in PATH]
-    #[arg(long, value_name = "PATH", conflicts_with = "proxy")]
-    pub portamento: Option<PathBuf>,
-
-    /// Start this proxy instead; a shell command with {listen} and {upstream} (each IP:PORT)
-    #[arg(long, value_name = "CMD", value_parser = proxy_command)]
-    pub proxy: Option<String>,
 
     /// Also write the report as JSON to this file
     #[arg(long, value_name = "PATH")]
@@ -125,57 +168,12 @@ impl fmt::Display for Compression {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    const LONGEST: Duration = Duration::from_secs(24 * 3_600);
-    match humantime::parse_duration(text) {
-        Ok(Duration::ZERO) => Err("must be longer than 0".to_owned()),
-        Ok(duration) if duration > LONGEST => Err("must be at most 24h".to_owned()),
-        Ok(duration) => Ok(duration),
-        Err(error) => Err(format!("{error}; write it as 20s or 2m")),
-    }
-}
-
-fn count<const MOST: usize>(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(count) if (1..=MOST).contains(&count) => Ok(count),
-        _ => Err(format!("must be a whole number from 1 to {MOST}")),
-    }
-}
-
-fn proxy_command(text: &str) -> Result<String, String> {
-    match ["{listen}", "{upstream}"]
-        .into_iter()
-        .find(|name| !text.contains(name))
-    {
-        Some(missing) => Err(format!("{missing} is missing")),
-        None => Ok(text.to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn values_are_checked() {
-        assert_eq!(duration("2m").unwrap(), Duration::from_secs(120));
-        for bad in ["0s", "20", "25h", "soon"] {
-            duration(bad).unwrap_err();
-        }
-        assert_eq!(count::<100>("100"), Ok(100));
-        for bad in ["0", "101", "-1", "x"] {
-            count::<100>(bad).unwrap_err();
-        }
-        assert_eq!(
-            proxy_command("a {listen}").unwrap_err(),
-            "{upstream} is missing"
-        );
     }
 }

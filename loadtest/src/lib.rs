@@ -21,6 +21,8 @@
 
 pub mod cli;
 pub mod client;
+pub mod connections;
+pub mod latency;
 pub mod origin;
 pub mod overhead;
 pub mod pattern;
@@ -30,8 +32,11 @@ pub mod report;
 pub mod seed;
 pub mod serve;
 mod snappy;
+pub mod soak;
 pub mod standin;
 mod stats;
+pub mod tcp;
+pub mod throughput;
 mod units;
 
 pub use self::client::{Call, ClientConfig, ClientTls, QuerierChannel, QuerierClient};

@@ -1,6 +1,7 @@
 //! `loadtest serve`: the stand-in as a process.
 
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -23,27 +24,35 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
         seed: args.seed,
         ..StandInConfig::default()
     })?;
+    until_told(standin.local_addr(), args.end_with_stdin)?;
+    standin.stop(Duration::from_secs(5))
+}
+
+/// Says on stdout that a server listens on `addr`, then waits for SIGINT, SIGTERM or, where
+/// `end_with_stdin`, the end of stdin.
+///
+/// # Errors
+/// When stdout is closed, or signals cannot be waited for.
+pub(crate) fn until_told(addr: SocketAddr, end_with_stdin: bool) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime
-        .block_on(async {
-            // Armed before the line that invites a signal.
-            let mut terminate = signal(SignalKind::terminate())?;
-            let mut interrupt = signal(SignalKind::interrupt())?;
-            let mut stdout = io::stdout().lock();
-            writeln!(stdout, "{READY}{}", standin.local_addr())?;
-            stdout.flush()?;
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-                () = end_of_stdin(), if args.end_with_stdin => {}
-            }
-            io::Result::Ok(())
-        })
-        .context("cannot serve")?;
+    let told = runtime.block_on(async {
+        // Armed before the line that invites a signal.
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut stdout = io::stdout().lock();
+        writeln!(stdout, "{READY}{addr}")?;
+        stdout.flush()?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            () = end_of_stdin(), if end_with_stdin => {}
+        }
+        io::Result::Ok(())
+    });
     runtime.shutdown_background(); // a read of stdin may be under way on a thread
-    standin.stop(Duration::from_secs(5))
+    told.context("cannot serve")
 }
 
 async fn end_of_stdin() {

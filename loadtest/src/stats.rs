@@ -19,6 +19,11 @@ impl Latencies {
         self.0.saturating_record(nanoseconds);
     }
 
+    /// Counts all that `other` has counted.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.0.add(&other.0).ok(); // equal bounds, so every value fits
+    }
+
     /// The latency in nanoseconds that `percent` of the calls did not exceed; `None` when there
     /// was no call.
     pub(crate) fn percentile(&self, percent: f64) -> Option<u64> {

@@ -32,6 +32,26 @@ pub(crate) fn bytes(bytes: u64) -> String {
     format!("{value:.1} {unit}")
 }
 
+/// `bytes` of a setting: in the largest unit that keeps it whole.
+pub(crate) fn size(bytes: usize) -> String {
+    match bytes {
+        _ if bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
+        _ if bytes.is_multiple_of(1 << 10) => format!("{} KiB", bytes >> 10),
+        _ => format!("{bytes} B"),
+    }
+}
+
+/// A number with three digits that matter, as `0.123`, `12.3` or `12345`.
+pub(crate) fn short(value: f64) -> String {
+    let decimals = match value.abs() {
+        v if v < 1.0 => 3,
+        v if v < 10.0 => 2,
+        v if v < 100.0 => 1,
+        _ => 0,
+    };
+    format!("{value:.decimals$}")
+}
+
 fn decimals(value: f64) -> usize {
     match value.abs() {
         v if v < 10.0 => 3,
@@ -53,6 +73,18 @@ mod tests {
         assert_eq!(millis(10_000_000_000.0), "10000");
         assert_eq!(signed_millis(27_000.0), "+0.027");
         assert_eq!(signed_millis(-27_000.0), "-0.027");
+    }
+
+    #[test]
+    fn settings_stay_whole_and_numbers_short() {
+        assert_eq!(
+            [64, 65_536, 4 << 20, 1_500].map(size),
+            ["64 B", "64 KiB", "4 MiB", "1500 B"]
+        );
+        assert_eq!(
+            [0.0344, 1.239, 12.34, 1_234.5].map(short),
+            ["0.034", "1.24", "12.3", "1234"]
+        );
     }
 
     #[test]

@@ -5,49 +5,19 @@
     reason = "in the helpers too, a failed unwrap fails the test"
 )]
 
-use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::process::{Command, Output};
+mod support;
+
+use std::net::{SocketAddr, TcpListener};
+use std::process::Output;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use loadtest::report::Report;
+
 use loadtest::{StandIn, StandInConfig, TraceId};
+use support::{loadtest, relay};
 
 fn overhead(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_loadtest"))
-        .arg("overhead")
-        .args(args)
-        .output()
-        .unwrap()
-}
-
-/// A relay whose bytes towards the client pass through `change`. Its threads end with the test
-/// process.
-fn relay(upstream: SocketAddr, change: fn(&mut [u8])) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        while let Ok((client, _)) = listener.accept() {
-            let server = TcpStream::connect(upstream).unwrap();
-            let (to_client, to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-            thread::spawn(move || copy(client, to_server, |_| ()));
-            thread::spawn(move || copy(server, to_client, change));
-        }
-    });
-    addr
-}
-
-fn copy(mut from: TcpStream, mut to: TcpStream, change: fn(&mut [u8])) {
-    to.set_nodelay(true).ok();
-    let mut buffer = vec![0; 64 * 1024];
-    while let Ok(length @ 1..) = from.read(&mut buffer) {
-        change(&mut buffer[..length]);
-        if to.write_all(&buffer[..length]).is_err() {
-            break;
-        }
-    }
-    to.shutdown(Shutdown::Write).ok();
+    loadtest(&[&["overhead"], args].concat())
 }
 
 /// Flips one bit inside a trace, so that HTTP/2 and protobuf stay well formed.
@@ -98,7 +68,7 @@ fn a_faithful_relay_passes() {
     );
 
     let report = report.unwrap();
-    assert_eq!((report.schema_version, report.totals.errors), (1, 0));
+    assert_eq!((report.schema_version, report.totals.errors), (2, 0));
     assert_eq!(
         (report.settings.connections, report.settings.streams),
         (2, 3)
@@ -120,7 +90,7 @@ fn a_faithful_relay_passes() {
     );
     for kind in &report.kinds {
         assert!(
-            kind.targets().iter().all(|target| target.p50_ns > Some(0)),
+            kind.targets().all(|target| target.latency.p50_ns > Some(0)),
             "{kind:?}"
         );
     }
@@ -150,7 +120,7 @@ fn a_flipped_byte_is_found_with_call_id_and_offset() {
     let report = report.unwrap();
     assert!(report.totals.different > 0);
     let failure = &report.failures[0];
-    assert_eq!(failure.target, "through");
+    assert_eq!(failure.target, "via");
     let ids =
         [20_000, 300_000].map(|size| format!("Querier/FindTraceByID {}", TraceId::sized(size, 1)));
     assert!(ids.contains(&failure.call), "{failure:?}");
@@ -267,8 +237,47 @@ fn without_flags_it_starts_standin_and_portamento() {
     );
     let (stdout, stderr) = (stdout.unwrap(), stderr.unwrap());
     assert_eq!(output.status.code(), Some(0), "{stdout}{stderr}");
-    assert!(stdout.contains("µs of CPU a request"), "{stdout}");
+    assert!(stdout.contains("µs of CPU"), "{stdout}");
     assert!(stdout.contains("all identical"), "{stdout}");
+}
+
+#[test]
+fn several_proxies_are_measured_side_by_side_and_watched() {
+    let (one, other) = (
+        support::portamento_as("one"),
+        support::portamento_as("other"),
+    );
+    let json = std::env::temp_dir().join(format!("loadtest-several-{}.json", std::process::id()));
+    let path = json.to_str().unwrap();
+    let output = overhead(&[
+        "--duration",
+        "1s",
+        "--proxy",
+        &one,
+        "--proxy",
+        &other,
+        "--json",
+        path,
+    ]);
+    let (stdout, stderr) = support::words(&output);
+    assert_eq!(output.status.code(), Some(0), "{stdout}{stderr}");
+    assert!(support::fits(&stdout), "{stdout}");
+    let report: Report = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    std::fs::remove_file(&json).unwrap();
+    for (place, name) in ["one", "other"].into_iter().enumerate() {
+        let through = report.kinds.iter().map(|kind| &kind.through[place]);
+        assert!(
+            through
+                .clone()
+                .all(|row| row.proxy == name && row.calls.requests > 0)
+        );
+        let proxy = &report.proxies[place];
+        assert_eq!(proxy.name, name);
+        assert!(proxy.cpu_us_per_request > 0.0 && proxy.switches_per_request > 0.0);
+        let calls = proxy.syscalls_per_request;
+        assert_eq!(calls.is_none(), report.syscalls_unavailable.is_some());
+        assert!(calls.is_none_or(|calls| calls > 1.0), "{calls:?}");
+    }
 }
 
 #[test]
@@ -303,6 +312,14 @@ fn mistakes_in_the_flags_exit_with_2() {
         ],
         &["--portamento", "x", "--proxy", "a {listen} {upstream}"],
         &["--proxy", "a {listen}"],
+        &["--proxy", "seventeen-letters=a {listen} {upstream}"],
+        &["--proxy", "direct=a {listen} {upstream}"],
+        &[
+            "--proxy",
+            "b=a {listen} {upstream}",
+            "--proxy",
+            "b=c {listen} {upstream}",
+        ],
         &["--duration", "0s"],
         &["--duration", "20"],
         &["--connections", "0"],

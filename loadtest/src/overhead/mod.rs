@@ -11,8 +11,8 @@ mod rounds;
 mod schedule;
 mod tally;
 mod targets;
+mod watch;
 
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -26,10 +26,11 @@ use self::mix::{Kind, Mix};
 use self::rounds::Rounds;
 use self::schedule::Arm;
 use self::targets::Targets;
+use self::watch::{Watch, count_syscalls};
 use crate::cli::OverheadArgs;
 use crate::client::{ClientConfig, QuerierClient};
-use crate::process::usage::Usage;
-use crate::report::{Environment, ProxyReport, Report, SCHEMA_VERSION, Settings};
+use crate::process::syscalls;
+use crate::report::{Environment, Report, SCHEMA_VERSION, Settings};
 
 /// Measures as the flags say. SIGINT and SIGTERM end the run as an error.
 ///
@@ -54,24 +55,16 @@ pub fn run(args: &OverheadArgs) -> anyhow::Result<Report> {
     result
 }
 
-/// The exit code that `report` calls for.
-pub fn verdict(report: &Report) -> ExitCode {
-    match report.is_clean() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    }
-}
-
 async fn measure(args: &OverheadArgs, mut targets: Targets) -> anyhow::Result<Report> {
-    let clients = [
-        connect(args, &targets.direct).await?,
-        connect(args, &targets.via)
-            .await
-            .context("through the proxy")?,
-        connect(args, &targets.direct).await?,
-    ];
+    let direct = targets.direct.clone();
+    let mut clients = vec![connect(args, &direct).await?, connect(args, &direct).await?];
+    for route in &targets.through {
+        let client = connect(args, &route.addr).await;
+        clients.push(client.with_context(|| format!("through {}", route.name))?);
+    }
     let (plan, left_out) = plan(args, &targets, &clients[Arm::Direct.place()][0]).await?;
-    let mut rounds = Rounds::new(&plan, &clients, args.seed);
+    let proxies = targets.proxies();
+    let mut rounds = Rounds::new(&plan, &clients, &proxies, args.seed);
     // Enough for windows, congestion control and caches to settle.
     let warm_up = (args.duration / 10).clamp(Duration::from_millis(200), Duration::from_secs(2));
     rounds
@@ -79,16 +72,19 @@ async fn measure(args: &OverheadArgs, mut targets: Targets) -> anyhow::Result<Re
         .await?;
 
     let started_at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-    let (before, started) = (usage(&targets)?, Instant::now());
-    let warmed = rounds.tally().requests(Arm::Through);
+    let (watch, started) = (Watch::start(&targets, rounds.tally())?, Instant::now());
     let bar = progress(args.duration);
     rounds
         .run_for(args.duration, false, &mut targets, &bar)
         .await?;
     bar.finish_and_clear();
-    let (after, measured) = (usage(&targets)?, started.elapsed());
+    let measured = started.elapsed();
+    let mut proxies = watch.finish(&targets, rounds.tally())?;
+    let syscalls_unavailable = syscalls::unavailable();
+    if syscalls_unavailable.is_none() {
+        count_syscalls(&mut rounds, &mut targets, &mut proxies).await?;
+    }
 
-    let requests = rounds.tally().requests(Arm::Through) - warmed;
     let warnings = [warnings(args, &plan, &rounds, &targets), left_out].concat();
     let measured_rounds = rounds.measured();
     // The stand-in has no excuse: its answers follow from the seed.
@@ -98,20 +94,6 @@ async fn measure(args: &OverheadArgs, mut targets: Targets) -> anyhow::Result<Re
         rounds.tally().unsteady()
     };
     let (kinds, totals, failures) = rounds.into_tally().report(&excused);
-    let proxy = targets
-        .proxy
-        .as_ref()
-        .zip(before.zip(after))
-        .map(|(proxy, (before, after))| {
-            let cpu = after.cpu.saturating_sub(before.cpu);
-            ProxyReport {
-                command: proxy.command.clone(),
-                requests,
-                cpu_us_per_request: cpu.as_secs_f64() * 1e6 / requests.max(1) as f64,
-                rss_bytes: after.rss,
-                peak_rss_bytes: after.peak_rss,
-            }
-        });
     Ok(Report {
         schema_version: SCHEMA_VERSION,
         command: std::env::args().collect(),
@@ -122,7 +104,8 @@ async fn measure(args: &OverheadArgs, mut targets: Targets) -> anyhow::Result<Re
         rounds: measured_rounds,
         kinds,
         totals,
-        proxy,
+        proxies,
+        syscalls_unavailable,
         failures,
         warnings,
     })
@@ -181,14 +164,6 @@ async fn plan(
     Ok((plan, left_out))
 }
 
-fn usage(targets: &Targets) -> anyhow::Result<Option<Usage>> {
-    targets
-        .proxy
-        .as_ref()
-        .map(|proxy| proxy.usage())
-        .transpose()
-}
-
 /// Hidden by itself where stderr is no terminal.
 fn progress(duration: Duration) -> ProgressBar {
     let length = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
@@ -204,7 +179,11 @@ fn settings(args: &OverheadArgs, targets: &Targets) -> Settings {
         seed: args.seed,
         compression: args.compression.to_string(),
         direct: targets.direct.clone(),
-        via: targets.via.clone(),
+        via: targets
+            .through
+            .iter()
+            .map(|route| route.addr.clone())
+            .collect(),
         backend: if targets.has_standin() {
             "stand-in"
         } else {

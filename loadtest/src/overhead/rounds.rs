@@ -18,7 +18,7 @@ pub(super) struct Rounds<'a> {
     plan: &'a Plan,
     schedule: Schedule<'a>,
     /// Those of each arm, in the order of the arms.
-    clients: &'a [Vec<QuerierClient>; 3],
+    clients: &'a [Vec<QuerierClient>],
     tally: Tally,
     /// Rounds measured to their end.
     measured: u64,
@@ -28,12 +28,17 @@ pub(super) struct Rounds<'a> {
 
 impl<'a> Rounds<'a> {
     /// No round yet.
-    pub(super) fn new(plan: &'a Plan, clients: &'a [Vec<QuerierClient>; 3], seed: u64) -> Self {
+    pub(super) fn new(
+        plan: &'a Plan,
+        clients: &'a [Vec<QuerierClient>],
+        proxies: &[String],
+        seed: u64,
+    ) -> Self {
         Self {
             plan,
-            schedule: Schedule::new(&plan.mix, seed),
+            schedule: Schedule::new(&plan.mix, proxies.len(), seed),
             clients,
-            tally: Tally::new(),
+            tally: Tally::new(proxies),
             measured: 0,
             hopeless: 0,
         }

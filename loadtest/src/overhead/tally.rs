@@ -3,25 +3,25 @@
 use super::block::{Outcome, Sample};
 use super::mix::{Kind, Mix};
 use super::schedule::Arm;
-use crate::report::{Difference, Failure, KindReport, TargetReport, Totals};
-use crate::stats::{Latencies, median, median_interval};
+use crate::report::{
+    Difference, Distribution, Failure, KindReport, TargetReport, ThroughReport, Totals,
+};
+use crate::stats::{Latencies, median};
 
 /// Everything counted so far.
 #[derive(Debug)]
 pub(super) struct Tally {
     /// One for each of [`Kind::ALL`].
     kinds: Vec<KindTally>,
+    /// The proxies' names.
+    proxies: Vec<String>,
     compared_bytes: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct KindTally {
-    /// One for each of [`Arm::ALL`].
-    arms: [ArmTally; 3],
-    /// Differences to the direct arm in nanoseconds, one for each round in which both have a
-    /// good answer.
-    added: Vec<f64>,
-    noise: Vec<f64>,
+    /// One for each of [`Arm::all`].
+    arms: Vec<ArmTally>,
     /// The first calls that went wrong: `true` with those that had no answer, `false` with those
     /// that had another.
     failures: Vec<(bool, Failure)>,
@@ -38,13 +38,22 @@ struct ArmTally {
     different: u64,
     /// Latencies of this round, nanoseconds.
     round: Vec<f64>,
+    /// Differences to the direct arm in nanoseconds, one for each round in which both have a
+    /// good answer.
+    added: Vec<f64>,
 }
 
 impl Tally {
-    /// Nothing counted yet.
-    pub(super) fn new() -> Self {
+    /// Nothing counted yet, of direct calls and those through `proxies`.
+    pub(super) fn new(proxies: &[String]) -> Self {
+        let arms = Arm::all(proxies.len());
+        let kind = |_| KindTally {
+            arms: arms.iter().map(|_| ArmTally::default()).collect(),
+            failures: Vec::new(),
+        };
         Self {
-            kinds: Kind::ALL.iter().map(|_| KindTally::default()).collect(),
+            kinds: Kind::ALL.iter().map(kind).collect(),
+            proxies: proxies.to_vec(),
             compared_bytes: 0,
         }
     }
@@ -85,7 +94,12 @@ impl Tally {
             if kept.count() < MOST_FAILURES {
                 let failure = Failure {
                     call: call.to_string(),
-                    target: arm.name().to_owned(),
+                    target: match arm {
+                        Arm::Direct => "direct",
+                        Arm::Null => "null",
+                        Arm::Through(proxy) => &self.proxies[proxy],
+                    }
+                    .to_owned(),
                     what,
                 };
                 kind.failures.push((is_failure, failure));
@@ -96,15 +110,17 @@ impl Tally {
     /// Ends a round. Its medians are paired when it is `whole`: when every arm made every call.
     pub(super) fn end_round(&mut self, whole: bool) {
         for kind in &mut self.kinds {
-            let [direct, through, null] = kind
-                .arms
-                .each_mut()
-                .map(|arm| median(&mut std::mem::take(&mut arm.round)));
-            let Some(direct) = direct.filter(|_| whole) else {
+            let medians = kind.arms.iter_mut().map(|arm| {
+                let median = median(&mut std::mem::take(&mut arm.round));
+                (median, &mut arm.added)
+            });
+            let mut medians: Vec<_> = medians.collect();
+            let Some(direct) = medians[Arm::Direct.place()].0.filter(|_| whole) else {
                 continue;
             };
-            kind.added.extend(through.map(|through| through - direct));
-            kind.noise.extend(null.map(|null| null - direct));
+            for (median, added) in &mut medians {
+                added.extend(median.map(|median| median - direct));
+            }
         }
     }
 
@@ -148,13 +164,13 @@ impl Tally {
                 kept.filter(|(is_failure, _)| *is_failure || !is_excused)
                     .map(|(_, failure)| failure),
             );
-            let row = tally.report(kind, is_excused);
+            let row = tally.report(kind, is_excused, &self.proxies);
             for target in row.targets() {
                 totals.requests += target.requests;
                 totals.errors += target.errors;
                 totals.different += target.different;
             }
-            if row.targets().iter().any(|target| target.requests > 0) {
+            if row.targets().any(|target| target.requests > 0) {
                 rows.push(row);
             }
         }
@@ -162,22 +178,28 @@ impl Tally {
     }
 }
 
-impl Default for Tally {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl KindTally {
-    fn report(mut self, kind: Kind, is_excused: bool) -> KindReport {
-        let [direct, through, null] = self.arms.map(|arm| arm.report(is_excused));
+    fn report(mut self, kind: Kind, is_excused: bool, proxies: &[String]) -> KindReport {
+        let mut arm = |arm: Arm| {
+            let arm = &mut self.arms[arm.place()];
+            (arm.report(is_excused), Difference::of(&mut arm.added))
+        };
+        let through = proxies.iter().enumerate().map(|(place, name)| {
+            let (calls, added) = arm(Arm::Through(place));
+            ThroughReport {
+                proxy: name.clone(),
+                calls,
+                added,
+            }
+        });
+        let through = through.collect();
+        let (null, noise) = arm(Arm::Null);
         KindReport {
             kind: kind.to_string(),
-            direct,
-            through,
+            direct: arm(Arm::Direct).0,
             null,
-            added: difference(&mut self.added),
-            noise: difference(&mut self.noise),
+            noise,
+            through,
         }
     }
 }
@@ -188,23 +210,9 @@ impl ArmTally {
             requests: self.requests,
             errors: self.failed + if is_excused { 0 } else { self.different },
             different: self.different,
-            p50_ns: self.latencies.percentile(50.0),
-            p90_ns: self.latencies.percentile(90.0),
-            p99_ns: self.latencies.percentile(99.0),
-            p999_ns: self.latencies.percentile(99.9),
-            max_ns: self.latencies.max(),
+            latency: Distribution::of(&self.latencies),
         }
     }
-}
-
-fn difference(pairs: &mut [f64]) -> Option<Difference> {
-    let interval = median_interval(pairs)?;
-    Some(Difference {
-        median_ns: interval.median,
-        low_ns: interval.low,
-        high_ns: interval.high,
-        pairs: pairs.len(),
-    })
 }
 
 #[cfg(test)]
@@ -227,7 +235,7 @@ mod tests {
     #[test]
     fn rounds_are_paired() {
         let mix = Mix::for_standin(1);
-        let mut tally = Tally::new();
+        let mut tally = Tally::new(&["relay".to_owned()]);
         for round in 0..10 {
             // The machine is slower in each round; what the proxy adds stays the same.
             let base = 100 * (round + 1);
@@ -239,37 +247,38 @@ mod tests {
             );
             tally.record(
                 &mix,
-                Arm::Through,
+                Arm::Through(0),
                 &[good(0, base + 30), good(0, base + 34)],
                 false,
             );
             tally.record(&mix, Arm::Null, &[good(0, base + 2)], false);
             tally.end_round(true);
         }
-        assert_eq!(tally.requests(Arm::Through), 20);
+        assert_eq!(tally.requests(Arm::Through(0)), 20);
         let (rows, totals, failures) = tally.report(&[]);
         assert_eq!((rows.len(), totals.requests, failures.len()), (1, 50, 0));
-        let added = rows[0].added.as_ref().unwrap();
+        let added = rows[0].through[0].added.as_ref().unwrap();
         assert_eq!(
             (added.median_ns, added.low_ns, added.high_ns),
             (30e3, 30e3, 30e3)
         );
         assert_eq!(rows[0].noise.as_ref().unwrap().median_ns, 0.0);
-        assert_eq!(rows[0].stands_out(), Some(true));
+        assert_eq!(rows[0].stands_out(&rows[0].through[0]), Some(true));
     }
 
     #[test]
     fn a_round_without_a_partner_makes_no_pair() {
         let mix = Mix::for_standin(1);
-        let mut tally = Tally::new();
+        let mut tally = Tally::new(&["relay".to_owned()]);
         tally.record(&mix, Arm::Direct, &[good(0, 1)], false);
         tally.end_round(true);
-        tally.record(&mix, Arm::Through, &[good(0, 1)], false);
+        tally.record(&mix, Arm::Through(0), &[good(0, 1)], false);
         tally.end_round(true);
         tally.record(&mix, Arm::Direct, &[good(0, 1)], false);
-        tally.record(&mix, Arm::Through, &[good(0, 1)], false);
+        tally.record(&mix, Arm::Through(0), &[good(0, 1)], false);
         tally.end_round(false);
-        assert!(tally.kinds.iter().all(|kind| kind.added.is_empty()));
+        let added = |kind: &KindTally| kind.arms[Arm::Through(0).place()].added.len();
+        assert!(tally.kinds.iter().all(|kind| added(kind) == 0));
     }
 
     fn different(call: usize) -> Sample {
@@ -294,8 +303,8 @@ mod tests {
     #[test]
     fn failures_and_differences_are_errors_even_while_warming() {
         let mix = Mix::for_standin(1);
-        let mut tally = Tally::new();
-        tally.record(&mix, Arm::Through, &[different(0), failed(1)], true);
+        let mut tally = Tally::new(&["relay".to_owned()]);
+        tally.record(&mix, Arm::Through(0), &[different(0), failed(1)], true);
         assert_eq!((tally.counts(), tally.unsteady().len()), ((2, 2), 0));
 
         let (_, totals, failures) = tally.report(&[]);
@@ -308,8 +317,8 @@ mod tests {
     #[test]
     fn a_kind_that_changes_by_itself_can_be_excused() {
         let mix = Mix::for_standin(1);
-        let mut tally = Tally::new();
-        tally.record(&mix, Arm::Through, &[different(0), failed(0)], false);
+        let mut tally = Tally::new(&["relay".to_owned()]);
+        tally.record(&mix, Arm::Through(0), &[different(0), failed(0)], false);
         tally.record(&mix, Arm::Null, &[different(0)], false);
         let unsteady = tally.unsteady();
         assert_eq!(unsteady, [mix.calls()[0].kind]);

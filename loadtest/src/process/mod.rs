@@ -1,6 +1,11 @@
 //! Children: servers and proxies that live exactly as long as their guard.
 
+pub(crate) mod files;
+pub(crate) mod machine;
 pub(crate) mod portamento;
+pub(crate) mod proxy;
+pub(crate) mod syscalls;
+pub(crate) mod target;
 pub(crate) mod usage;
 
 use std::collections::VecDeque;
@@ -130,30 +135,34 @@ impl Tail {
     }
 }
 
-/// Starts the stand-in as a child: this very executable with `serve`. It ends with this process.
+/// Starts the stand-in as a child. It ends with this process.
 ///
 /// # Errors
 /// When it does not serve within 10 s.
 pub(crate) fn start_standin(seed: u64) -> anyhow::Result<(Guard, SocketAddr)> {
+    start_server("the stand-in", &["serve", "--seed", &seed.to_string()])
+}
+
+/// Starts an origin as a child, so that its CPU time is its own. It ends with this process.
+///
+/// # Errors
+/// When it does not serve within 10 s.
+pub(crate) fn start_origin() -> anyhow::Result<(Guard, SocketAddr)> {
+    start_server("the origin", &["origin"])
+}
+
+/// Starts this very executable with `args`, and waits for the line that tells where it listens.
+fn start_server(name: &str, args: &[&str]) -> anyhow::Result<(Guard, SocketAddr)> {
     let executable = std::env::current_exe().context("cannot find this executable")?;
     let mut command = Command::new(executable);
     command
-        .args([
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--end-with-stdin",
-            "--seed",
-        ])
-        .arg(seed.to_string())
+        .args(args)
+        .args(["--listen", "127.0.0.1:0", "--end-with-stdin"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped());
-    let mut guard = Guard::spawn("the stand-in", &mut command)?;
-    let stdout = guard
-        .child
-        .stdout
-        .take()
-        .context("the stand-in has no stdout")?;
+    let mut guard = Guard::spawn(name, &mut command)?;
+    let stdout = guard.child.stdout.take();
+    let stdout = stdout.with_context(|| format!("{name} has no stdout"))?;
     let (send, receive) = mpsc::channel();
     thread::spawn(move || {
         let mut line = String::new();
@@ -169,7 +178,7 @@ pub(crate) fn start_standin(seed: u64) -> anyhow::Result<(Guard, SocketAddr)> {
         Some(addr) => Ok((guard, addr)),
         None => {
             guard.check()?;
-            bail!("the stand-in did not say where it listens");
+            bail!("{name} did not say where it listens");
         }
     }
 }
@@ -181,13 +190,13 @@ pub(crate) fn start_standin(seed: u64) -> anyhow::Result<(Guard, SocketAddr)> {
 /// When the proxy ends or does not accept within 10 s; its stderr is part of the error.
 pub(crate) fn start_proxy(
     name: &str,
-    command: impl Fn(SocketAddr) -> Command,
+    command: impl Fn(SocketAddr) -> io::Result<Command>,
 ) -> anyhow::Result<(Guard, SocketAddr)> {
     const TRIES: usize = 3;
     let mut tried = 1;
     loop {
         let listen = free_port()?;
-        let mut guard = Guard::spawn(name, &mut command(listen))?;
+        let mut guard = Guard::spawn(name, &mut command(listen)?)?;
         match wait_until_it_accepts(&mut guard, listen) {
             Ok(()) => return Ok((guard, listen)),
             Err(error) if tried == TRIES => return Err(error),
@@ -253,14 +262,14 @@ mod tests {
 
     #[test]
     fn a_proxy_that_ends_tells_why() {
-        let error = start_proxy("broken", |_| shell("echo no such option >&2; exit 3"));
+        let error = start_proxy("broken", |_| Ok(shell("echo no such option >&2; exit 3")));
         let error = error.unwrap_err().to_string();
         assert!(error.contains("broken ended (exit status: 3)"), "{error}");
     }
 
     #[test]
     fn a_missing_program_is_named() {
-        let error = start_proxy("ghost", |_| Command::new("/no/such/program")).unwrap_err();
+        let error = start_proxy("ghost", |_| Ok(Command::new("/no/such/program"))).unwrap_err();
         assert!(
             format!("{error:#}").contains("/no/such/program"),
             "{error:#}"

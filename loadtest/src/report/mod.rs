@@ -1,14 +1,24 @@
 //! What a run found: data first; [`table`] prints it, serde writes it as JSON.
 
+pub mod distribution;
 pub mod environment;
+pub mod measured;
+pub mod measured_table;
+pub mod paired;
+pub mod soak;
 pub mod table;
+mod text;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::distribution::Distribution;
 pub use self::environment::Environment;
+pub use self::measured::{Idle, Measured, Row, Scenario, TargetDescription};
+pub use self::paired::{Comparison, Difference, Estimate};
+pub use self::soak::{Flat, SoakReport};
 
 /// Raised with each change that a reader of the JSON would notice.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// The result of `loadtest overhead`. Times are nanoseconds, sizes bytes, unless a name says
 /// otherwise.
@@ -32,8 +42,10 @@ pub struct Report {
     pub kinds: Vec<KindReport>,
     /// Sums over all kinds and targets.
     pub totals: Totals,
-    /// The proxy, when this run started it.
-    pub proxy: Option<ProxyReport>,
+    /// The proxies that this run started.
+    pub proxies: Vec<ProxyReport>,
+    /// Why their system calls were not counted; `None` when they were.
+    pub syscalls_unavailable: Option<String>,
     /// The first errors of each kind in full; [`Totals::errors`] counts all.
     pub failures: Vec<Failure>,
     /// What to know before trusting the figures.
@@ -62,44 +74,55 @@ pub struct Settings {
     pub compression: String,
     /// The address that is called directly.
     pub direct: String,
-    /// The address of the proxy.
-    pub via: String,
+    /// The proxies' addresses, in the order of [`KindReport::through`].
+    pub via: Vec<String>,
     /// What stands behind the direct address: `stand-in` or `given`.
     pub backend: String,
 }
 
-/// One kind of call to the three targets.
+/// One kind of call to all targets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KindReport {
     /// The kind, as in the table.
     pub kind: String,
-    /// Calls without the proxy.
+    /// Calls without a proxy.
     pub direct: TargetReport,
-    /// Calls through the proxy.
-    pub through: TargetReport,
-    /// Calls without the proxy on a second connection: what differs here is noise.
+    /// Calls without a proxy on a second connection: what differs here is noise.
     pub null: TargetReport,
-    /// What the proxy adds to the median: through less direct.
-    pub added: Option<Difference>,
     /// What noise adds to the median: null less direct.
     pub noise: Option<Difference>,
+    /// Calls through each proxy.
+    pub through: Vec<ThroughReport>,
 }
 
 impl KindReport {
-    /// Whether the difference that the proxy makes stands out from the noise: its interval leaves
+    /// Whether the difference that a proxy makes stands out from the noise: its interval leaves
     /// out zero, and it is larger than either end of the null run's interval. `None` when either
     /// is missing.
-    pub fn stands_out(&self) -> Option<bool> {
-        let (added, noise) = (self.added.as_ref()?, self.noise.as_ref()?);
+    pub fn stands_out(&self, through: &ThroughReport) -> Option<bool> {
+        let (added, noise) = (through.added.as_ref()?, self.noise.as_ref()?);
         let floor = noise.low_ns.abs().max(noise.high_ns.abs());
         let sure = added.low_ns > 0.0 || added.high_ns < 0.0;
         Some(sure && added.median_ns.abs() > floor)
     }
 
-    /// The three targets.
-    pub fn targets(&self) -> [&TargetReport; 3] {
-        [&self.direct, &self.through, &self.null]
+    /// All targets: direct, null, and the proxies.
+    pub fn targets(&self) -> impl Iterator<Item = &TargetReport> {
+        let through = self.through.iter().map(|through| &through.calls);
+        [&self.direct, &self.null].into_iter().chain(through)
     }
+}
+
+/// Calls of one kind through one proxy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ThroughReport {
+    /// The proxy's name.
+    pub proxy: String,
+    /// The calls.
+    #[serde(flatten)]
+    pub calls: TargetReport,
+    /// What the proxy adds to the median: through less direct.
+    pub added: Option<Difference>,
 }
 
 /// The calls of one kind to one target.
@@ -112,29 +135,9 @@ pub struct TargetReport {
     /// Calls with another answer than the expected one. They are no errors where the backend's
     /// own answers change; a warning says so.
     pub different: u64,
-    /// Percentiles of the latency of the answered ones, warm-up excluded.
-    pub p50_ns: Option<u64>,
-    /// See [`TargetReport::p50_ns`].
-    pub p90_ns: Option<u64>,
-    /// See [`TargetReport::p50_ns`].
-    pub p99_ns: Option<u64>,
-    /// See [`TargetReport::p50_ns`].
-    pub p999_ns: Option<u64>,
-    /// The slowest answered one.
-    pub max_ns: Option<u64>,
-}
-
-/// A difference of medians, paired by round.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Difference {
-    /// The median of the rounds' differences.
-    pub median_ns: f64,
-    /// Lower end of its 95 % interval.
-    pub low_ns: f64,
-    /// Upper end of its 95 % interval.
-    pub high_ns: f64,
-    /// Rounds that count.
-    pub pairs: usize,
+    /// Latencies of the answered ones, warm-up excluded.
+    #[serde(flatten)]
+    pub latency: Distribution,
 }
 
 /// Sums over all kinds and targets.
@@ -150,15 +153,21 @@ pub struct Totals {
     pub compared_bytes: u64,
 }
 
-/// The proxy process and its descendants.
+/// A proxy process and its descendants.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProxyReport {
+    /// Its name.
+    pub name: String,
     /// How it was started.
     pub command: String,
     /// Calls that went through it while measuring.
     pub requests: u64,
     /// CPU time while measuring, microseconds for each of them.
     pub cpu_us_per_request: f64,
+    /// Context switches while measuring, for each of them.
+    pub switches_per_request: f64,
+    /// System calls for each request, counted in a run of its own after the measurement.
+    pub syscalls_per_request: Option<f64>,
     /// Resident memory at the end.
     pub rss_bytes: u64,
     /// Resident memory at its peak.
@@ -170,7 +179,7 @@ pub struct ProxyReport {
 pub struct Failure {
     /// `Service/Method`, and the trace ID where the call has one.
     pub call: String,
-    /// `direct`, `through` or `null`.
+    /// `direct`, `null` or the proxy's name.
     pub target: String,
     /// What happened; for a different answer, at which byte.
     pub what: String,
