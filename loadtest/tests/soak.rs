@@ -252,10 +252,13 @@ fn a_byte_for_another_peer_is_caught() {
     assert!(mismatch.what.contains(" instead of "), "{mismatch}");
 }
 
+/// A connection's number, and what it received at first.
+type Begun = (usize, Vec<u8>);
+
 #[test]
 fn bytes_of_another_connection_are_told_whose_they_are() {
     let origin = Origin::start();
-    let first: Arc<Mutex<Option<(usize, Vec<u8>)>>> = Arc::default();
+    let first: Arc<Mutex<Option<Begun>>> = Arc::default();
     // What one connection receives at first, all others receive as well.
     let via = crooked_relay(origin.addr, move |number| {
         let first = Arc::clone(&first);
