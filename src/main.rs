@@ -60,7 +60,7 @@ fn run(config: Config) -> Result<(), Box<dyn Error>> {
         tokio::select! {
             ended = server.run(stops) => ended?,
             () = signals.pass_on(stop) => {}
-            () = handover::feed_watchdog(counters) => {}
+            () = handover::feed_watchdog(|| counters.stuck_worker()) => {}
         }
         Ok(())
     });

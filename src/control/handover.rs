@@ -7,8 +7,6 @@ use listenfd::ListenFd;
 use sd_notify::NotifyState;
 use tracing::{error, warn};
 
-use crate::server::Counters;
-
 /// The listening sockets that were passed on, in their order. To be called once, before there are
 /// threads: it takes the variables out of the environment.
 ///
@@ -43,16 +41,16 @@ pub fn notify_extend(time: Duration) {
     notify(NotifyState::ExtendTimeoutUsec(microseconds));
 }
 
-/// Feeds the watchdog for ever, while every worker keeps up: a process with a stuck one is to be
+/// Feeds the watchdog for ever, while `stuck` names no worker that is: a process with one is to be
 /// restarted. Without a watchdog it just never ends.
-pub async fn feed_watchdog(counters: Counters) {
+pub async fn feed_watchdog(stuck: impl Fn() -> Option<usize>) {
     let Some(period) = sd_notify::watchdog_enabled().filter(|period| !period.is_zero()) else {
         return std::future::pending().await;
     };
     let mut ticks = tokio::time::interval(period / 3);
     loop {
         ticks.tick().await;
-        match counters.stuck_worker() {
+        match stuck() {
             None => notify(NotifyState::Watchdog),
             Some(worker) => error!(worker, "a worker is stuck; the watchdog is not fed"),
         }
