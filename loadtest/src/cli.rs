@@ -1,5 +1,6 @@
 //! What the user typed.
 
+mod compare;
 mod proxy;
 mod soak;
 mod target;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
+pub use self::compare::CompareArgs;
 pub use self::proxy::ProxyCommand;
 pub use self::soak::SoakArgs;
 pub use self::target::TargetArgs;
@@ -49,6 +51,7 @@ impl Command {
         match self {
             Self::Serve(_) | Self::Origin(_) => Ok(()),
             Self::Overhead(args) => args.targets.check(),
+            Self::Compare(args) => args.check(),
             Self::Soak(args) => args.check(),
             Self::Throughput(args) => args.tcp.targets.check(),
             Self::Latency(args) => args.tcp.targets.check(),
@@ -76,6 +79,12 @@ pub enum Command {
     Latency(LatencyArgs),
     /// Measure short connections, and what an idle one takes
     Connections(ConnectionsArgs),
+    /// Compare portamento with direct and with every proxy that is installed, in all scenarios
+    ///
+    /// haproxy (copying and splicing), nginx, envoy, socat and realm, as far as they are in PATH,
+    /// each with the settings that serve it best, one at a time in fresh processes. portamento runs
+    /// twice, as a control. Ends by itself; exits with 0 when direct and portamento came through.
+    Compare(CompareArgs),
     /// Prove that every byte arrives, once, in order, and where it belongs
     ///
     /// Connections of all kinds, fixed by a seed: random lengths and pieces, pauses, slow readers,

@@ -21,6 +21,7 @@
 
 pub mod cli;
 pub mod client;
+pub mod compare;
 pub mod connections;
 pub mod latency;
 pub mod origin;

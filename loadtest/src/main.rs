@@ -9,11 +9,12 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use loadtest::cli::{Cli, Command, TcpArgs};
 use loadtest::report::Measured;
+use loadtest::report::compare_table::CompareTable;
 use loadtest::report::measured_table::MeasuredTable;
 use loadtest::report::soak::SoakTable;
 use loadtest::report::table::Table;
 use loadtest::tcp::origin;
-use loadtest::{connections, latency, overhead, serve, soak, throughput};
+use loadtest::{compare, connections, latency, overhead, serve, soak, throughput};
 use serde::Serialize;
 
 #[cfg(feature = "mimalloc")]
@@ -28,6 +29,10 @@ fn main() -> ExitCode {
         Command::Overhead(args) => told(args.json.as_deref(), || {
             let report = overhead::run(&args)?;
             Ok((Table(&report).to_string(), report.is_clean(), report))
+        }),
+        Command::Compare(args) => told(args.json.as_deref(), || {
+            let report = compare::run(&args)?;
+            Ok((CompareTable(&report).to_string(), report.is_clean(), report))
         }),
         Command::Soak(args) => told(args.json.as_deref(), || {
             let report = soak::run(&args)?;

@@ -252,13 +252,14 @@ fn a_byte_for_another_peer_is_caught() {
     assert!(mismatch.what.contains(" instead of "), "{mismatch}");
 }
 
-/// A connection's number, and what it received at first.
-type Begun = (usize, Vec<u8>);
-
 #[test]
 fn bytes_of_another_connection_are_told_whose_they_are() {
     let origin = Origin::start();
-    let first: Arc<Mutex<Option<Begun>>> = Arc::default();
+    struct Beginning {
+        owner: usize,
+        bytes: Vec<u8>,
+    }
+    let first: Arc<Mutex<Option<Beginning>>> = Arc::default();
     // What one connection receives at first, all others receive as well.
     let via = crooked_relay(origin.addr, move |number| {
         let first = Arc::clone(&first);
@@ -266,15 +267,19 @@ fn bytes_of_another_connection_are_told_whose_they_are() {
         move |at: Option<usize>, piece: &mut Vec<u8>| {
             const WHOLE: usize = 40_000; // bytes: more than the largest block
             let mut first = first.lock().unwrap();
-            let owner = first.as_ref().map(|(owner, _)| *owner);
             match (&*first, at) {
                 (None, Some(_)) if begun.len() < WHOLE => {
                     begun.extend_from_slice(piece);
                     if begun.len() >= WHOLE {
-                        *first = Some((number, begun.clone()));
+                        *first = Some(Beginning {
+                            owner: number,
+                            bytes: begun.clone(),
+                        });
                     }
                 }
-                (Some((_, bytes)), Some(0)) if owner != Some(number) => piece.clone_from(bytes),
+                (Some(Beginning { owner, bytes }), Some(0)) if *owner != number => {
+                    piece.clone_from(bytes);
+                }
                 _ => {}
             }
         }

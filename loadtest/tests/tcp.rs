@@ -215,7 +215,7 @@ fn a_flipped_byte_fails_the_run_and_is_located() {
         let failure = via.failure.as_ref().unwrap();
         assert!(failure.contains("to the client: byte "), "{failure}");
         let (stdout, _) = words(&output);
-        assert!(stdout.contains("failed: 2 turns, "), "{stdout}");
+        assert!(stdout.contains("failed: via, 2 turns: "), "{stdout}");
     }
 }
 

@@ -11,6 +11,7 @@ mod rounds;
 mod schedule;
 mod tally;
 mod targets;
+pub(crate) mod turn;
 mod watch;
 
 use std::sync::Arc;

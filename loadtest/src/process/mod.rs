@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::io::{self, BufRead as _, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
@@ -225,6 +226,13 @@ fn wait_until_it_accepts(guard: &mut Guard, addr: SocketAddr) -> anyhow::Result<
 
 fn free_port() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+/// The program called `name` in `PATH`.
+pub(crate) fn in_path(name: &str) -> Option<PathBuf> {
+    let in_path = std::env::var_os("PATH").unwrap_or_default();
+    let mut files = std::env::split_paths(&in_path).map(|folder| folder.join(name));
+    files.find(|file| file.is_file())
 }
 
 /// A command as one would type it, more or less.

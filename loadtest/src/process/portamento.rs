@@ -28,16 +28,11 @@ pub(crate) fn find(given: Option<&Path>) -> anyhow::Result<PathBuf> {
         return build.run();
     }
     let sibling = executable.with_file_name(NAME);
-    let in_path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&in_path)
-        .map(|folder| folder.join(NAME))
-        .fold((sibling.is_file()).then_some(sibling), |found, path| {
-            found.or_else(|| path.is_file().then_some(path))
-        })
-        .context(
-            "no portamento binary: neither beside this executable nor in PATH; \
+    let sibling = sibling.is_file().then_some(sibling);
+    sibling.or_else(|| super::in_path(NAME)).context(
+        "no portamento binary: neither beside this executable nor in PATH; \
              name it with --portamento PATH",
-        )
+    )
 }
 
 /// A build of the binary into the folder where this executable lies.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
 use tempfile::TempDir;
@@ -38,7 +38,10 @@ impl Proxy {
             .map(|_| TempDir::with_prefix("loadtest-"))
             .transpose()
             .context("cannot make a folder for a configuration")?;
-        let file = folder.as_ref().map(|folder| folder.path().join("config"));
+        // Named so because one proxy goes by the ending; to the others it is all the same.
+        let file = folder
+            .as_ref()
+            .map(|folder| folder.path().join("config.yaml"));
         let fill = |text: &str, listen| filled(text, listen, upstream, file.as_deref());
         let (guard, addr) = super::start_proxy(&proxy.name, |listen| {
             if let (Some(file), Some(config)) = (&file, &proxy.config) {
@@ -77,10 +80,12 @@ impl Proxy {
     }
 }
 
-/// The shell makes way for the proxy, which so becomes the guard's child.
+/// The shell makes way for the proxy, which so becomes the guard's child. What the proxy writes to
+/// stdout joins its last words, and stays out of the report.
 fn shell(command: &str) -> Command {
     let mut shell = Command::new("sh");
-    shell.args(["-c", &format!("exec {command}")]);
+    shell.args(["-c", &format!("exec 1>&2; exec {command}")]);
+    shell.stdin(Stdio::null());
     shell
 }
 

@@ -64,6 +64,7 @@ impl Target {
         Ok(Route {
             name: self.name().to_owned(),
             addr,
+            is_direct: matches!(self, Self::Direct),
             proxy,
         })
     }
@@ -76,6 +77,8 @@ pub(crate) struct Route {
     pub(crate) name: String,
     /// Where to connect to.
     pub(crate) addr: String,
+    /// Whether there is no proxy.
+    pub(crate) is_direct: bool,
     /// The proxy, when this run started it.
     pub(crate) proxy: Option<Proxy>,
 }

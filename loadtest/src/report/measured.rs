@@ -32,6 +32,9 @@ pub struct Measured {
     pub targets: Vec<TargetDescription>,
     /// The scenarios.
     pub scenarios: Vec<Scenario>,
+    /// A target against itself, started another time: the mean of all scenarios' rates (the
+    /// geometric one, of each round). What differs from 1 here is noise.
+    pub control: Option<Comparison>,
     /// Why system calls were not counted; `None` when they were.
     pub syscalls_unavailable: Option<String>,
     /// What to know before trusting the figures.
@@ -39,11 +42,14 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// Whether every target gave every figure, without an error. A target that is not installed
-    /// is no error.
+    /// Whether every target gave every figure, without an error; but for those that are optional.
     pub fn is_clean(&self) -> bool {
+        let is_optional = |row: &Row| {
+            let mut targets = self.targets.iter();
+            targets.any(|target| target.name == row.target && target.optional)
+        };
         let mut rows = self.scenarios.iter().flat_map(|scenario| &scenario.rows);
-        !self.scenarios.is_empty() && rows.all(|row| row.errors == 0)
+        !self.scenarios.is_empty() && rows.all(|row| row.errors == 0 || is_optional(row))
     }
 }
 
@@ -60,6 +66,8 @@ pub struct TargetDescription {
     pub config: Option<String>,
     /// Why it was not measured.
     pub missing: Option<String>,
+    /// Whether its failure is no failure of the run.
+    pub optional: bool,
 }
 
 /// One load on all targets.

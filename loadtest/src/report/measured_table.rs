@@ -19,7 +19,10 @@ impl Display for MeasuredTable<'_> {
             writeln!(f)?;
             match scenario.unit.as_str() {
                 "GiB" => bulk(f, scenario, base)?,
-                "idle connection" => idle(f, scenario)?,
+                "idle connection" => {
+                    idle(f, scenario)?;
+                    scenario.rows.iter().try_for_each(|row| failure(f, row))?;
+                }
                 _ => requests(f, scenario, base)?,
             }
         }
@@ -139,7 +142,7 @@ fn requests(f: &mut Formatter<'_>, scenario: &Scenario, base: &str) -> fmt::Resu
     Ok(())
 }
 
-fn idle(f: &mut Formatter<'_>, scenario: &Scenario) -> fmt::Result {
+pub(super) fn idle(f: &mut Formatter<'_>, scenario: &Scenario) -> fmt::Result {
     writeln!(
         f,
         "{:<30}{:>20}{:>20}{:>14}",
@@ -158,12 +161,20 @@ fn idle(f: &mut Formatter<'_>, scenario: &Scenario) -> fmt::Result {
             bytes(idle.map(|idle| &idle.used_bytes)),
             median(idle.and_then(|idle| idle.fds.as_ref()))
         )?;
-        failure(f, row)?;
     }
     Ok(())
 }
 
 fn footer(f: &mut Formatter<'_>, report: &Measured) -> fmt::Result {
+    checked(f, report)?;
+    if let Some(why) = &report.syscalls_unavailable {
+        wrapped(f, "system calls: ", &format!("not counted, for {why}"))?;
+    }
+    warnings(f, report)
+}
+
+/// How much was checked, and how that went.
+pub(super) fn checked(f: &mut Formatter<'_>, report: &Measured) -> fmt::Result {
     writeln!(f)?;
     let rows = || report.scenarios.iter().flat_map(|scenario| &scenario.rows);
     let (sent, answered) = rows().fold((0, 0), |(sent, answered), row| {
@@ -174,48 +185,48 @@ fn footer(f: &mut Formatter<'_>, report: &Measured) -> fmt::Result {
         0 => "all correct".to_owned(),
         failed => format!("{failed} turns failed"),
     };
+    let sent = bytes(sent);
     writeln!(
         f,
-        "checked: {} of bulk and {answered} answers, {verdict}",
-        bytes(sent)
-    )?;
-    if let Some(why) = &report.syscalls_unavailable {
-        wrapped(f, "system calls: ", &format!("not counted, for {why}"))?;
-    }
+        "checked: {sent} of bulk and {answered} answers, {verdict}"
+    )
+}
+
+pub(super) fn warnings(f: &mut Formatter<'_>, report: &Measured) -> fmt::Result {
     let mut warnings = report.warnings.iter();
     warnings.try_for_each(|warning| wrapped(f, "warning: ", warning))
 }
 
-fn failure(f: &mut Formatter<'_>, row: &Row) -> fmt::Result {
+pub(super) fn failure(f: &mut Formatter<'_>, row: &Row) -> fmt::Result {
     match &row.failure {
         Some(failure) => {
             let turns = if row.errors == 1 { "turn" } else { "turns" };
             wrapped(
                 f,
                 "    failed: ",
-                &format!("{} {turns}, {failure}", row.errors),
+                &format!("{}, {} {turns}: {failure}", row.target, row.errors),
             )
         }
         None => Ok(()),
     }
 }
 
-fn ratio(estimate: Option<&Estimate>) -> String {
+pub(super) fn ratio(estimate: Option<&Estimate>) -> String {
     estimate.map_or_else(dash, |estimate| match (estimate.low, estimate.high) {
         (Some(low), Some(high)) => format!("{:.3} [{low:.3}, {high:.3}]", estimate.median),
         _ => format!("{:.3}", estimate.median),
     })
 }
 
-fn median(estimate: Option<&Estimate>) -> String {
+pub(super) fn median(estimate: Option<&Estimate>) -> String {
     figure(estimate.map(|estimate| estimate.median))
 }
 
-fn figure(value: Option<f64>) -> String {
+pub(super) fn figure(value: Option<f64>) -> String {
     value.map_or_else(dash, short)
 }
 
-fn dash() -> String {
+pub(super) fn dash() -> String {
     "-".to_owned()
 }
 

@@ -1,5 +1,6 @@
 //! What a run found: data first; [`table`] prints it, serde writes it as JSON.
 
+pub mod compare_table;
 pub mod distribution;
 pub mod environment;
 pub mod measured;

@@ -129,3 +129,94 @@ impl Display for SoakTable<'_> {
         warnings.try_for_each(|warning| wrapped(f, "warning: ", warning))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> SoakReport {
+        let held = |what: &str, samples: [u64; 4], is_flat| Flat {
+            what: what.to_owned(),
+            samples: samples.to_vec(),
+            most_more: 8,
+            is_flat,
+        };
+        SoakReport {
+            schema_version: 2,
+            command: Vec::new(),
+            started_at: "2026-01-01T00:00:00Z".to_owned(),
+            environment: Environment::default(),
+            took_s: 60.2,
+            seed: 1_795_397_148,
+            first: 0,
+            concurrency: 32,
+            proxy: "portamento --listen 127.0.0.1:2 --upstream 127.0.0.1:1".to_owned(),
+            connections: 2_440,
+            half_closed: 950,
+            reset: 560,
+            slow: 1_120,
+            resets_as_fin: 0,
+            checked_bytes: 2 << 30,
+            mismatch: None,
+            held: vec![
+                held("open files, without pipes", [18, 18, 18, 19], true),
+                held("ends of pipes", [6, 4, 400, 600], false),
+            ],
+            warnings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_clean_soak() {
+        let mut report = report();
+        assert!(!report.is_clean(), "the pipes grow");
+        report.held.pop();
+        assert!(report.is_clean());
+        insta::assert_snapshot!(SoakTable(&report), @r"
+        Does every byte arrive, once, in order, and where it belongs?
+        proxy: portamento --listen 127.0.0.1:2 --upstream 127.0.0.1:1
+        run: 60.2 s, 2440 connections, 32 at a time, seed 1795397148
+        among them: 950 half-closed, 560 reset, 1120 with a slow reader
+
+        open files, without pipes: flat: 18 18 18 19
+        checked: 2.0 GiB, 0 mismatches
+        ");
+    }
+
+    #[test]
+    fn a_mismatch_is_located_and_can_be_repeated() {
+        let mut report = report();
+        report.mismatch = Some(Mismatch {
+            connection: 26,
+            direction: "to the client".to_owned(),
+            offset: 1_163,
+            what: "0x35 instead of 0xf3; what comes there belongs to connection 0, to the client, \
+                   from byte 3157 on"
+                .to_owned(),
+        });
+        report
+            .warnings
+            .push("4 of 560 resets came as FIN".to_owned());
+        assert!(!report.is_clean());
+        insta::assert_snapshot!(SoakTable(&report), @r"
+        Does every byte arrive, once, in order, and where it belongs?
+        proxy: portamento --listen 127.0.0.1:2 --upstream 127.0.0.1:1
+        run: 60.2 s, 2440 connections, 32 at a time, seed 1795397148
+        among them: 950 half-closed, 560 reset, 1120 with a slow reader
+
+        open files, without pipes: flat: 18 18 18 19
+        ends of pipes: GROWS: 6 4 400 600
+        checked: 2.0 GiB
+        MISMATCH: connection 26, to the client, byte 1163: 0x35 instead of 0xf3; what comes there belongs to
+                  connection 0, to the client, from byte 3157 on
+        to repeat the connection: --seed 1795397148 --first 26 --connections 1
+        warning: 4 of 560 resets came as FIN
+        ");
+    }
+
+    #[test]
+    fn json_reads_back() {
+        let json = serde_json::to_string(&report()).unwrap();
+        assert_eq!(serde_json::from_str::<SoakReport>(&json).unwrap(), report());
+    }
+}

@@ -1,7 +1,7 @@
 //! Scenarios on targets, round by round.
 
 use super::series::{Series, Unit};
-use crate::report::Scenario;
+use crate::report::{Comparison, Estimate, Scenario};
 
 /// A table of series: a row of them for each scenario, a column for each target.
 #[derive(Debug)]
@@ -39,6 +39,31 @@ impl Bench {
     pub(crate) fn turns(&self, round: usize) -> impl Iterator<Item = usize> + use<> {
         let count = self.targets.len();
         (0..count).map(move |turn| (round + turn) % count)
+    }
+
+    /// How the rates of one target compare with another's, all scenarios together: the geometric
+    /// mean of each round.
+    pub(crate) fn overall(&self, target: usize, base: usize) -> Option<Comparison> {
+        let pairs: Vec<(&Series, &Series)> = self
+            .series
+            .iter()
+            .map(|targets| (&targets[target], &targets[base]))
+            .collect();
+        let rounds = pairs.iter().map(|(own, _)| own.rounds()).max()?;
+        let means = (0..rounds).filter_map(|round| {
+            let logarithms = pairs
+                .iter()
+                .filter_map(|(own, base)| Some((own.rate(round)? / base.rate(round)?).ln()));
+            let (count, sum) = logarithms.fold((0_u32, 0.0), |(count, sum), logarithm| {
+                (count + 1, sum + logarithm)
+            });
+            (count > 0).then(|| (sum / f64::from(count)).exp())
+        });
+        Some(Comparison {
+            base: self.targets[base].clone(),
+            metric: "rate".to_owned(),
+            ratio: Estimate::of(means.collect())?,
+        })
     }
 
     /// The rows, each compared with the targets in `bases`.

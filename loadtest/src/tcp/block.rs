@@ -49,6 +49,9 @@ pub(crate) struct Sample {
     pub(crate) client_load: f64,
     /// The same of the origin's process.
     pub(crate) origin_load: Option<f64>,
+    /// CPU seconds of everybody else, where all that take part are known; a little below zero when
+    /// nobody else did anything, for the machine's clock is coarse.
+    pub(crate) others: Option<f64>,
 }
 
 /// What a proxy used in a block.
@@ -126,7 +129,12 @@ impl Blocks {
         {
             latencies.add(&joined??);
         }
-        Ok(before.until(&after, latencies, calls, threads))
+        let mut sample = before.until(&after, latencies, calls, threads);
+        // A proxy of which nothing is known would count as somebody else.
+        sample.others = sample
+            .others
+            .filter(|_| route.proxy.is_some() || route.is_direct);
+        Ok(sample)
     }
 
     fn look(&self, route: &Route, counts: &[Arc<Counts>]) -> anyhow::Result<Look> {
@@ -189,8 +197,16 @@ impl Look {
         let share = |before: Duration, after: Duration, threads: usize| {
             after.saturating_sub(before).as_secs_f64() / time.as_secs_f64() / threads as f64
         };
+        let used = |before: Duration, after: Duration| after.saturating_sub(before).as_secs_f64();
+        let proxy = self.proxy.zip(after.proxy);
+        let proxy = proxy.map_or(0.0, |(before, after)| used(before.cpu, after.cpu));
+        let others = self.origin.zip(after.origin).map(|(before, after_origin)| {
+            let known = used(self.client, after.client) + used(before, after_origin) + proxy;
+            used(self.machine, after.machine) - known
+        });
         Sample {
             time,
+            others,
             bytes: after.bytes - self.bytes,
             operations: after.operations - self.operations,
             latencies,

@@ -153,6 +153,7 @@ async fn measure(kind: &str, args: &TcpArgs, cases: &[Case]) -> anyhow::Result<M
         targets: routes.routes.iter().map(describe).collect(),
         warnings: watchman.warnings(&scenarios, "--rounds and --duration"),
         scenarios,
+        control: None,
         syscalls_unavailable,
     })
 }
@@ -241,5 +242,6 @@ fn describe(route: &crate::process::target::Route) -> TargetDescription {
         }),
         config: route.proxy.as_ref().and_then(|proxy| proxy.config.clone()),
         missing: None,
+        optional: false,
     }
 }

@@ -130,6 +130,16 @@ impl Series {
         self.failure.clone()
     }
 
+    /// Rounds so far, failed ones among them.
+    pub(crate) fn rounds(&self) -> usize {
+        self.rounds.len()
+    }
+
+    /// The rate of a round, where it did not fail.
+    pub(crate) fn rate(&self, round: usize) -> Option<f64> {
+        Some((*self.rounds.get(round)?)?.rate)
+    }
+
     /// Rounds that failed in a row, at the end.
     pub(crate) fn failures_in_a_row(&self) -> usize {
         self.rounds
@@ -213,6 +223,7 @@ mod tests {
             machine: Duration::from_millis(cpu_ms * 2),
             client_load: 0.5,
             origin_load: None,
+            others: None,
         }
     }
 

@@ -5,16 +5,16 @@ use std::time::{Duration, Instant};
 
 use super::block::Sample;
 use crate::process::machine;
-use crate::process::usage::Usage;
 use crate::report::{Row, Scenario};
 
 /// Looks at what happens beside the measurement.
 #[derive(Debug)]
 pub(crate) struct Watchman {
     began: Instant,
-    machine: Duration,
     stolen: Duration,
-    own: Duration,
+    /// CPU seconds of everybody else in the turns that tell, and how long those were.
+    others: f64,
+    others_in: f64,
     /// Turns in which the client, or the origin, had nearly no time left.
     saturated: [usize; 2],
     turns: usize,
@@ -28,9 +28,9 @@ impl Watchman {
     pub(crate) fn new() -> Self {
         Self {
             began: Instant::now(),
-            machine: machine::busy(),
             stolen: machine::stolen(),
-            own: own(),
+            others: 0.0,
+            others_in: 0.0,
             saturated: [0; 2],
             turns: 0,
         }
@@ -39,6 +39,10 @@ impl Watchman {
     /// Looks at a turn.
     pub(crate) fn look(&mut self, sample: &Sample) {
         self.turns += 1;
+        if let Some(others) = sample.others {
+            self.others += others;
+            self.others_in += sample.time.as_secs_f64();
+        }
         self.saturated[0] += usize::from(sample.client_load > SATURATED);
         self.saturated[1] += usize::from(sample.origin_load.is_some_and(|load| load > SATURATED));
     }
@@ -81,16 +85,14 @@ impl Watchman {
 
     fn about_the_machine(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        let elapsed = self.began.elapsed().as_secs_f64();
-        let share = |time: Duration| time.as_secs_f64() / elapsed;
-        let machine = machine::busy().saturating_sub(self.machine);
-        let others = share(machine.saturating_sub(own().saturating_sub(self.own)));
+        let others = self.others / self.others_in.max(1e-9);
         if others > 0.1 {
             warnings.push(format!(
                 "other processes kept {others:.1} CPUs busy meanwhile; stop them"
             ));
         }
-        let stolen = share(machine::stolen().saturating_sub(self.stolen));
+        let stolen = machine::stolen().saturating_sub(self.stolen);
+        let stolen = stolen.as_secs_f64() / self.began.elapsed().as_secs_f64();
         if stolen > 0.05 {
             warnings.push(format!(
                 "other virtual machines took {stolen:.2} CPUs from this one"
@@ -106,11 +108,6 @@ impl Watchman {
         }
         warnings
     }
-}
-
-/// CPU time of this process and everything that it started, ended proxies among them.
-fn own() -> Duration {
-    Usage::read(std::process::id()).map_or(Duration::ZERO, |usage| usage.cpu)
 }
 
 fn is_unclear(row: &Row) -> bool {

@@ -78,6 +78,7 @@ fn report() -> Measured {
             scenario("short connections, 32 at a time", "connection"),
             scenario("1000 idle connections", "idle connection"),
         ],
+        control: None,
         syscalls_unavailable: None,
         warnings: Vec::new(),
     }
@@ -119,7 +120,10 @@ fn failures_and_warnings_are_told_within_the_width() {
     report.warnings.push("many words ".repeat(40));
     assert!(!report.is_clean());
     let text = MeasuredTable(&report).to_string();
-    assert!(text.contains("failed: 2 turns, stream 1"), "{text}");
+    assert!(
+        text.contains("failed: sixteen-letters-, 2 turns: stream 1"),
+        "{text}"
+    );
     assert!(text.contains("2 turns failed"), "{text}");
     let widest = text.lines().map(|line| line.chars().count()).max();
     assert!(widest <= Some(crate::report::text::WIDTH), "{text}");

@@ -1,0 +1,79 @@
+//! The flags of `compare`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::proxy::{ProxyCommand, distinct};
+use super::tcp::threads;
+use super::value::{count, duration};
+
+/// Flags of `compare`.
+#[derive(Args, Debug)]
+pub struct CompareArgs {
+    /// About 3 minutes in 7 rounds, instead of 20 minutes in 15
+    #[arg(long)]
+    pub quick: bool,
+
+    /// How long it may take in all, as 10m [default: 20m, 3m with --quick]
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    pub duration: Option<Duration>,
+
+    /// Rounds [default: 15, 7 with --quick]. Below 6 there is no interval
+    #[arg(long, value_name = "NUM", value_parser = count::<1_000>)]
+    pub rounds: Option<usize>,
+
+    /// The portamento binary [default: built now when run by cargo, else beside this program, else
+    /// in PATH]
+    #[arg(long, value_name = "PATH")]
+    pub portamento: Option<PathBuf>,
+
+    /// Compare this proxy as well; repeatable. A shell command with {listen} and {upstream} (each
+    /// IP:PORT), or {listen_port} and {upstream_port}
+    #[arg(long = "proxy", value_name = "[NAME=]COMMAND")]
+    pub proxies: Vec<ProxyCommand>,
+
+    /// Threads of the client at most [default: one for each CPU, at most 8]
+    #[arg(long, value_name = "NUM", value_parser = count::<64>, default_value_t = threads(), hide_default_value = true)]
+    pub threads: usize,
+
+    /// Also write the report as JSON to this file, with every configuration
+    #[arg(long, value_name = "PATH")]
+    pub json: Option<PathBuf>,
+}
+
+impl CompareArgs {
+    /// How long it may take in all.
+    pub fn duration(&self) -> Duration {
+        let minutes = if self.quick { 3 } else { 20 };
+        let default = Duration::from_secs(minutes * 60);
+        self.duration.unwrap_or(default)
+    }
+
+    /// Rounds.
+    pub fn rounds(&self) -> usize {
+        self.rounds.unwrap_or(if self.quick { 7 } else { 15 })
+    }
+
+    /// What is wrong with the flags together.
+    pub(super) fn check(&self) -> Result<(), String> {
+        const TAKEN: [&str; 8] = [
+            "portamento",
+            "portamento-again",
+            "haproxy-copy",
+            "haproxy-splice",
+            "nginx",
+            "envoy",
+            "socat",
+            "realm",
+        ];
+        let mut names = self.proxies.iter().map(|proxy| proxy.name.as_str());
+        match names.find(|name| TAKEN.contains(name)) {
+            Some(name) => Err(format!(
+                "--proxy: '{name}' is compared by itself; give another name"
+            )),
+            None => distinct(&self.proxies),
+        }
+    }
+}
