@@ -49,13 +49,14 @@ mod tests {
     use super::*;
     use crate::process::Guard;
 
-    /// The files of a `cat`, once it is one: until then it has those of a process being made.
+    /// The files of a `cat` that waits for its input: until then it has those of a process being
+    /// made, and of a program being loaded.
     fn files(stdout: Stdio) -> Files {
         let mut command = Command::new("cat");
         let mut guard = Guard::spawn("cat", command.stdin(Stdio::piped()).stdout(stdout)).unwrap();
-        let name = format!("/proc/{}/comm", guard.pid());
+        let stat = format!("/proc/{}/stat", guard.pid());
         let started = Instant::now();
-        while fs::read_to_string(&name).unwrap() != "cat\n" {
+        while !fs::read_to_string(&stat).unwrap().contains(" (cat) S ") {
             assert!(started.elapsed() < Duration::from_secs(10));
             std::thread::yield_now();
         }

@@ -108,6 +108,7 @@ async fn soak(args: &SoakArgs) -> anyhow::Result<SoakReport> {
         }
         bar.inc(1);
     }
+    tallied.settle().await;
     bar.finish_and_clear();
     let report = SoakReport {
         schema_version: SCHEMA_VERSION,

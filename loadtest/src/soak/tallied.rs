@@ -24,6 +24,8 @@ pub(super) struct Tallied {
     half: HashMap<u64, Side>,
     counts: Counts,
     mismatch: Option<Mismatch>,
+    /// The mismatch is a byte that came, not one that did not.
+    is_wrong_byte: bool,
 }
 
 #[derive(Debug, Default)]
@@ -40,6 +42,9 @@ struct Counts {
 /// How long the origin may take to tell of connections that have ended at the client.
 const LIMIT: Duration = Duration::from_secs(10);
 
+/// How long the second end of a connection may take to tell what the first one misses.
+const SETTLE_LIMIT: Duration = Duration::from_secs(2);
+
 impl Tallied {
     /// Nothing yet.
     pub(super) fn new(seed: u64, client: Verdicts, upstream: Verdicts) -> Self {
@@ -50,6 +55,7 @@ impl Tallied {
             half: HashMap::new(),
             counts: Counts::default(),
             mismatch: None,
+            is_wrong_byte: false,
         }
     }
 
@@ -105,6 +111,21 @@ impl Tallied {
             });
         }
         Ok(())
+    }
+
+    /// Waits until both ends of the connection with the mismatch have told. An end that finds a
+    /// wrong byte hangs up: what the other one then misses is no more than the consequence, but it
+    /// may be told first.
+    pub(super) async fn settle(&mut self) {
+        let told = async {
+            while let Some(mismatch) = &self.mismatch
+                && !self.is_wrong_byte
+                && self.half.contains_key(&mismatch.connection)
+            {
+                self.take().await;
+            }
+        };
+        timeout(SETTLE_LIMIT, told).await.ok(); // then what is known will do
     }
 
     /// The first thing that was wrong.
@@ -163,7 +184,14 @@ impl Tallied {
             self.half.insert(verdict.connection, side);
         }
         if let Some(mismatch) = verdict.mismatch(&script, side) {
-            self.fail(mismatch);
+            let is_wrong_byte = verdict.mismatch.is_some();
+            let is_cause = |first: &Mismatch| {
+                is_wrong_byte && first.connection == mismatch.connection && !self.is_wrong_byte
+            };
+            if self.mismatch.as_ref().is_none_or(is_cause) {
+                self.mismatch = Some(mismatch);
+                self.is_wrong_byte = is_wrong_byte;
+            }
         }
     }
 
@@ -178,5 +206,53 @@ impl Tallied {
 
     fn may_be_lost(&self, connection: u64) -> bool {
         Script::new(self.seed, connection).part(Side::Client).resets
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::soak::verdict::{End, WrongByte};
+
+    #[tokio::test]
+    async fn a_wrong_byte_is_told_and_not_what_the_other_end_misses_for_it() {
+        const SEED: u64 = 1;
+        let connection = (0..)
+            .find(|&connection| {
+                let script = Script::new(SEED, connection);
+                [Side::Client, Side::Upstream]
+                    .iter()
+                    .all(|&side| !script.part(side).resets && script.part(side).bytes > 10)
+            })
+            .unwrap();
+        let cut = Verdict {
+            connection,
+            received: 5,
+            end: End::Fin,
+            mismatch: None,
+        };
+        let wrong = Verdict {
+            mismatch: Some(WrongByte {
+                expected: Some(1),
+                received: 2,
+                belongs: None,
+            }),
+            ..cut.clone()
+        };
+        for client_is_first in [true, false] {
+            let (client, clients) = mpsc::unbounded_channel();
+            let (upstream, upstreams) = mpsc::unbounded_channel();
+            let mut tallied = Tallied::new(SEED, clients, upstreams);
+            let (first, second) = match client_is_first {
+                true => (&client, &upstream),
+                false => (&upstream, &client),
+            };
+            first.send(Ok(cut.clone())).unwrap();
+            tallied.take().await;
+            assert!(tallied.mismatch().unwrap().what.starts_with("FIN, but "));
+            second.send(Ok(wrong.clone())).unwrap();
+            tallied.settle().await;
+            assert_eq!(tallied.mismatch().unwrap().what, "0x02 instead of 0x01");
+        }
     }
 }
