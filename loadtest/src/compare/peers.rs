@@ -1,6 +1,6 @@
 //! The proxies that are compared, each with the settings that serve it best.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cli::ProxyCommand;
@@ -37,13 +37,7 @@ pub(super) fn all() -> Vec<Peer> {
                 "",
             )),
         ),
-        peer(
-            "nginx",
-            "nginx",
-            &["-v"],
-            "{program} -e stderr -p {folder} -c {config}",
-            in_path("nginx").map(|program| nginx(&program)),
-        ),
+        nginx(),
         peer(
             "envoy",
             "envoy",
@@ -113,26 +107,56 @@ fn haproxy(options: &str, global: &str) -> String {
     )
 }
 
-/// Where its stream module is loaded at run time, it has to be named.
-fn nginx(program: &Path) -> String {
-    let output = Command::new(program).arg("-V").output();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stderr).into_owned());
-    let text = text.unwrap_or_default();
-    let mut words = text.split_whitespace();
-    let is_dynamic = words.clone().any(|word| word == "--with-stream=dynamic");
-    let modules = words.find_map(|word| word.strip_prefix("--modules-path="));
-    let load = match modules.filter(|_| is_dynamic) {
-        Some(modules) => format!("load_module {modules}/ngx_stream_module.so;\n"),
-        None => String::new(),
+/// nginx, where it has a stream module: built in, or a file beside it, which has to be named.
+fn nginx() -> Peer {
+    let built = in_path("nginx").map_or_else(String::new, |program| {
+        let output = Command::new(program).arg("-V").output();
+        output.map_or_else(
+            |_| String::new(),
+            |output| String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    });
+    let module = StreamModule::of(&built);
+    let load = match &module {
+        StreamModule::File(path) => format!("load_module {};\n", path.display()),
+        StreamModule::BuiltIn | StreamModule::None => String::new(),
     };
-    format!(
+    let config = format!(
         "{load}daemon off;\nworker_processes auto;\n\
          pid {{folder}}/pid;\nerror_log stderr crit;\n\
          events {{\n  worker_connections 8000;\n}}\n\
          stream {{\n  access_log off;\n  server {{\n    listen {{listen}} backlog=1024;\n    \
          proxy_pass {{upstream}};\n    proxy_buffer_size 64k;\n    proxy_timeout 1h;\n    \
          tcp_nodelay on;\n  }}\n}}\n"
-    )
+    );
+    let command = "{program} -e stderr -p {folder} -c {config}";
+    let mut peer = peer("nginx", "nginx", &["-v"], command, Some(config));
+    if peer.missing.is_none() && module == StreamModule::None {
+        peer.missing = Some("its stream module is not installed".to_owned());
+    }
+    peer
+}
+
+/// Where an nginx has the module that relays plain TCP.
+#[derive(Debug, PartialEq, Eq)]
+enum StreamModule {
+    BuiltIn,
+    File(PathBuf),
+    None,
+}
+
+impl StreamModule {
+    /// That of the nginx that tells this of how it was built (`nginx -V`).
+    fn of(built: &str) -> Self {
+        let mut words = built.split_whitespace();
+        if words.clone().any(|word| word == "--with-stream") {
+            return Self::BuiltIn;
+        }
+        let folder = words.find_map(|word| word.strip_prefix("--modules-path="));
+        let file = folder.map(|folder| Path::new(folder).join("ngx_stream_module.so"));
+        file.filter(|file| file.is_file())
+            .map_or(Self::None, Self::File)
+    }
 }
 
 const ENVOY: &str = "\
@@ -168,6 +192,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_nginx_without_its_stream_module_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let modules = format!("--modules-path={}", folder.path().display());
+        let built = format!("configure arguments: {modules} --with-stream=dynamic --with-threads");
+        assert_eq!(StreamModule::of(&built), StreamModule::None);
+        let file = folder.path().join("ngx_stream_module.so");
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(StreamModule::of(&built), StreamModule::File(file));
+        assert_eq!(
+            StreamModule::of("nginx 1 --with-stream --with-http_ssl_module"),
+            StreamModule::BuiltIn
+        );
+    }
+
+    #[test]
     fn each_peer_has_a_name_and_both_placeholders() {
         let peers = all();
         let names: HashSet<_> = peers.iter().map(|peer| &peer.command.name).collect();
@@ -185,7 +224,7 @@ mod tests {
                 !text.contains("{program}") && command.name.len() <= 16,
                 "{text}"
             );
-            assert_eq!(version.is_some(), missing.is_none(), "{command:?}");
+            assert!(version.is_some() || missing.is_some(), "{command:?}");
         }
     }
 }
