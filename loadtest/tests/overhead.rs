@@ -68,7 +68,7 @@ fn a_faithful_relay_passes() {
     );
 
     let report = report.unwrap();
-    assert_eq!((report.schema_version, report.totals.errors), (2, 0));
+    assert_eq!((report.schema_version, report.totals.errors), (3, 0));
     assert_eq!(
         (report.settings.connections, report.settings.streams),
         (2, 3)

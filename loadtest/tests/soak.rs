@@ -43,7 +43,7 @@ fn portamento_passes_for_a_time_and_stays_flat() {
     let (stdout, stderr) = words(&output);
     assert_eq!(output.status.code(), Some(0), "{stdout}{stderr}");
     assert!(fits(&stdout) && stdout.contains("0 mismatches"), "{stdout}");
-    assert!(report.is_clean() && report.schema_version == 2);
+    assert!(report.is_clean() && report.schema_version == 3);
     assert!(
         report.connections > 30 && report.checked_bytes > 0,
         "{report:?}"

@@ -21,7 +21,7 @@ fn is_good(output: &Output, report: &Measured) {
     let (stdout, stderr) = words(output);
     assert_eq!(output.status.code(), Some(0), "{stdout}{stderr}");
     assert!(fits(&stdout) && stdout.contains("all correct"), "{stdout}");
-    assert_eq!(report.schema_version, 2);
+    assert_eq!(report.schema_version, 3);
     assert!(report.is_clean());
 }
 

@@ -31,6 +31,7 @@ use self::watch::{Watch, count_syscalls};
 use crate::cli::OverheadArgs;
 use crate::client::{ClientConfig, QuerierClient};
 use crate::process::syscalls;
+use crate::process::usage::Usage;
 use crate::report::{Environment, Report, SCHEMA_VERSION, Settings};
 
 /// Measures as the flags say. SIGINT and SIGTERM end the run as an error.
@@ -74,12 +75,14 @@ async fn measure(args: &OverheadArgs, mut targets: Targets) -> anyhow::Result<Re
 
     let started_at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let (watch, started) = (Watch::start(&targets, rounds.tally())?, Instant::now());
+    let client = own_cpu()?;
     let bar = progress(args.duration);
     rounds
         .run_for(args.duration, false, &mut targets, &bar)
         .await?;
     bar.finish_and_clear();
     let measured = started.elapsed();
+    let client = own_cpu()?.saturating_sub(client);
     let mut proxies = watch.finish(&targets, rounds.tally())?;
     let syscalls_unavailable = syscalls::unavailable();
     if syscalls_unavailable.is_none() {
@@ -94,6 +97,7 @@ async fn measure(args: &OverheadArgs, mut targets: Targets) -> anyhow::Result<Re
     } else {
         rounds.tally().unsteady()
     };
+    let target_totals = rounds.tally().targets();
     let (kinds, totals, failures) = rounds.into_tally().report(&excused);
     Ok(Report {
         schema_version: SCHEMA_VERSION,
@@ -104,12 +108,25 @@ async fn measure(args: &OverheadArgs, mut targets: Targets) -> anyhow::Result<Re
         measured_s: measured.as_secs_f64(),
         rounds: measured_rounds,
         kinds,
+        targets: target_totals,
         totals,
         proxies,
         syscalls_unavailable,
         failures,
+        client_load: client.as_secs_f64() / measured.as_secs_f64() / threads() as f64,
         warnings,
+        failed_if: Vec::new(),
     })
+}
+
+/// CPU time of this process so far.
+fn own_cpu() -> anyhow::Result<Duration> {
+    Ok(Usage::of_one(std::process::id())?.cpu)
+}
+
+/// Threads of the client's runtime: one for each CPU.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 async fn connect(args: &OverheadArgs, addr: &str) -> anyhow::Result<Vec<QuerierClient>> {
@@ -175,10 +192,16 @@ fn progress(duration: Duration) -> ProgressBar {
 fn settings(args: &OverheadArgs, targets: &Targets) -> Settings {
     Settings {
         duration_s: args.duration.as_secs_f64(),
+        mode: "closed".to_owned(),
+        rate_per_s: None,
+        mix: vec!["querier".to_owned()],
+        sizes: Vec::new(),
         connections: args.connections,
         streams: args.streams,
         seed: args.seed,
         compression: args.compression.to_string(),
+        tenant: args.tenant.clone(),
+        tls: "none".to_owned(),
         direct: targets.direct.clone(),
         via: targets
             .through

@@ -9,6 +9,7 @@ use super::schedule::Schedule;
 use super::tally::Tally;
 use super::targets::Targets;
 use crate::client::QuerierClient;
+use crate::process::machine;
 
 /// Rounds in a row without any answer from a target, after which a run gives up.
 const HOPELESS: u32 = 3;
@@ -97,6 +98,7 @@ impl<'a> Rounds<'a> {
         for arm in round.order {
             let clients = &self.clients[arm.place()];
             let (mut calls, mut failures) = (0, 0);
+            let (began, busy) = (Instant::now(), machine::busy());
             for part in &round.parts {
                 let samples = self.plan.run_block(clients, part, end).await?;
                 is_whole &= samples.len() == part.len();
@@ -106,6 +108,10 @@ impl<'a> Rounds<'a> {
                     .filter(|sample| sample.outcome.is_failure())
                     .count();
                 self.tally.record(&self.plan.mix, arm, &samples, warming);
+            }
+            if !warming {
+                let machine = machine::busy().saturating_sub(busy);
+                self.tally.took(arm, began.elapsed(), machine);
             }
             has_silent_arm |= calls > 0 && failures == calls;
         }

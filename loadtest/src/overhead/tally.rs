@@ -1,10 +1,13 @@
 //! Samples become figures.
 
+use std::time::Duration;
+
 use super::block::{Outcome, Sample};
 use super::mix::{Kind, Mix};
 use super::schedule::Arm;
 use crate::report::{
-    Difference, Distribution, Failure, KindReport, TargetReport, ThroughReport, Totals,
+    Difference, Distribution, Failure, KindReport, TargetReport, TargetTotals, ThroughReport,
+    Totals,
 };
 use crate::stats::{Latencies, median};
 
@@ -13,6 +16,8 @@ use crate::stats::{Latencies, median};
 pub(super) struct Tally {
     /// One for each of [`Kind::ALL`].
     kinds: Vec<KindTally>,
+    /// One for each of [`Arm::all`].
+    turns: Vec<Turns>,
     /// The proxies' names.
     proxies: Vec<String>,
     compared_bytes: u64,
@@ -25,6 +30,21 @@ struct KindTally {
     /// The first calls that went wrong: `true` with those that had no answer, `false` with those
     /// that had another.
     failures: Vec<(bool, Failure)>,
+}
+
+/// The turns of one arm, warm-up excluded.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Turns {
+    /// How long they took together.
+    pub(super) time: Duration,
+    /// CPU time of the whole machine meanwhile.
+    pub(super) machine: Duration,
+    /// Calls made in them.
+    pub(super) requests: u64,
+    /// Those of them that were answered.
+    pub(super) answered: u64,
+    /// Size of the answers, bytes.
+    pub(super) bytes: u64,
 }
 
 /// Calls kept in full, of each kind and each way to go wrong.
@@ -53,6 +73,7 @@ impl Tally {
         };
         Self {
             kinds: Kind::ALL.iter().map(kind).collect(),
+            turns: vec![Turns::default(); arms.len()],
             proxies: proxies.to_vec(),
             compared_bytes: 0,
         }
@@ -60,8 +81,10 @@ impl Tally {
 
     /// Counts what `arm` did in this round. Where `warming`, errors count and latencies do not.
     pub(super) fn record(&mut self, mix: &Mix, arm: Arm, samples: &[Sample], warming: bool) {
+        let turns = &mut self.turns[arm.place()];
         for Sample { call, outcome } in samples {
             let call = &mix.calls()[*call];
+            turns.requests += u64::from(!warming);
             let kind = &mut self.kinds[call.kind as usize];
             let tally = &mut kind.arms[arm.place()];
             tally.requests += 1;
@@ -73,6 +96,8 @@ impl Tally {
                 } => {
                     self.compared_bytes += *bytes as u64;
                     if !warming {
+                        turns.answered += 1;
+                        turns.bytes += *bytes as u64;
                         let nanoseconds = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
                         tally.latencies.record(nanoseconds);
                         tally.round.push(nanoseconds as f64);
@@ -94,17 +119,24 @@ impl Tally {
             if kept.count() < MOST_FAILURES {
                 let failure = Failure {
                     call: call.to_string(),
-                    target: match arm {
-                        Arm::Direct => "direct",
-                        Arm::Null => "null",
-                        Arm::Through(proxy) => &self.proxies[proxy],
-                    }
-                    .to_owned(),
+                    target: name(arm, &self.proxies).to_owned(),
                     what,
                 };
                 kind.failures.push((is_failure, failure));
             }
         }
+    }
+
+    /// Counts what a turn of `arm` took, with the CPU time of the whole machine meanwhile.
+    pub(super) fn took(&mut self, arm: Arm, time: Duration, machine: Duration) {
+        let turns = &mut self.turns[arm.place()];
+        turns.time += time;
+        turns.machine += machine;
+    }
+
+    /// What `arm` did so far, warm-up excluded.
+    pub(super) fn turns(&self, arm: Arm) -> Turns {
+        self.turns[arm.place()]
     }
 
     /// Ends a round. Its medians are paired when it is `whole`: when every arm made every call.
@@ -149,6 +181,13 @@ impl Tally {
         Kind::ALL.iter().filter(differs).copied().collect()
     }
 
+    /// All kinds together, a row for each arm.
+    pub(super) fn targets(&self) -> Vec<TargetTotals> {
+        let arms = Arm::all(self.proxies.len()).into_iter();
+        arms.map(|arm| self.turns(arm).report(name(arm, &self.proxies)))
+            .collect()
+    }
+
     /// The rows of the kinds that were called, the sums, and the first failures. Another answer is
     /// an error, except for the kinds that are `excused`.
     pub(super) fn report(self, excused: &[Kind]) -> (Vec<KindReport>, Totals, Vec<Failure>) {
@@ -175,6 +214,30 @@ impl Tally {
             }
         }
         (rows, totals, failures)
+    }
+}
+
+/// As reports name `arm`.
+fn name(arm: Arm, proxies: &[String]) -> &str {
+    match arm {
+        Arm::Direct => "direct",
+        Arm::Null => "null",
+        Arm::Through(proxy) => &proxies[proxy],
+    }
+}
+
+impl Turns {
+    fn report(self, target: &str) -> TargetTotals {
+        TargetTotals {
+            target: target.to_owned(),
+            requests: self.requests,
+            answer_bytes: self.bytes,
+            offered_per_s: None,
+            achieved_per_s: self.answered as f64 / self.time.as_secs_f64().max(1e-9),
+            unsent: 0,
+            machine_cpu_us_per_request: self.machine.as_secs_f64() * 1e6
+                / self.requests.max(1) as f64,
+        }
     }
 }
 
@@ -211,6 +274,7 @@ impl ArmTally {
             errors: self.failed + if is_excused { 0 } else { self.different },
             different: self.different,
             latency: Distribution::of(&self.latencies),
+            service: None,
         }
     }
 }

@@ -6,7 +6,7 @@ use indicatif::ProgressBar;
 
 use super::rounds::Rounds;
 use super::schedule::Arm;
-use super::tally::Tally;
+use super::tally::{Tally, Turns};
 use super::targets::Targets;
 use crate::process::proxy::Proxy;
 use crate::process::syscalls::Syscalls;
@@ -15,7 +15,9 @@ use crate::report::ProxyReport;
 
 /// The proxies under watch since some moment, each with its arm.
 #[derive(Debug)]
-pub(super) struct Watch(Vec<(Arm, Usage, u64)>);
+pub(super) struct Watch(Vec<(Arm, Usage, Turns)>);
+
+const GIBIBYTE: f64 = (1_u64 << 30) as f64;
 
 impl Watch {
     /// Begins to watch the proxies that this run started.
@@ -24,7 +26,7 @@ impl Watch {
     /// When one of them has ended.
     pub(super) fn start(targets: &Targets, tally: &Tally) -> anyhow::Result<Self> {
         let watched =
-            started(targets).map(|(arm, _, proxy)| Ok((arm, proxy.usage()?, tally.requests(arm))));
+            started(targets).map(|(arm, _, proxy)| Ok((arm, proxy.usage()?, tally.turns(arm))));
         Ok(Self(watched.collect::<anyhow::Result<_>>()?))
     }
 
@@ -41,7 +43,9 @@ impl Watch {
             .zip(self.0)
             .map(|((_, name, proxy), start)| {
                 let (arm, before, earlier) = start;
-                let (after, requests) = (proxy.usage()?, tally.requests(arm) - earlier);
+                let (after, now) = (proxy.usage()?, tally.turns(arm));
+                let requests = now.requests - earlier.requests;
+                let bytes = now.bytes - earlier.bytes;
                 let cpu = after.cpu.saturating_sub(before.cpu);
                 let switches = after.switches.saturating_sub(before.switches);
                 Ok(ProxyReport {
@@ -49,6 +53,7 @@ impl Watch {
                     command: proxy.command.clone(),
                     requests,
                     cpu_us_per_request: cpu.as_secs_f64() * 1e6 / requests.max(1) as f64,
+                    cpu_s_per_gib: cpu.as_secs_f64() * GIBIBYTE / bytes.max(1) as f64,
                     switches_per_request: switches as f64 / requests.max(1) as f64,
                     syscalls_per_request: None,
                     rss_bytes: after.rss,

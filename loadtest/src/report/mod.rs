@@ -19,7 +19,7 @@ pub use self::paired::{Comparison, Difference, Estimate};
 pub use self::soak::{Flat, SoakReport};
 
 /// Raised with each change that a reader of the JSON would notice.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;
 
 /// The result of `loadtest overhead`. Times are nanoseconds, sizes bytes, unless a name says
 /// otherwise.
@@ -41,6 +41,8 @@ pub struct Report {
     pub rounds: u64,
     /// A row for each kind of call.
     pub kinds: Vec<KindReport>,
+    /// All kinds together, for each target: direct, null, and the proxies.
+    pub targets: Vec<TargetTotals>,
     /// Sums over all kinds and targets.
     pub totals: Totals,
     /// The proxies that this run started.
@@ -49,8 +51,12 @@ pub struct Report {
     pub syscalls_unavailable: Option<String>,
     /// The first errors of each kind in full; [`Totals::errors`] counts all.
     pub failures: Vec<Failure>,
+    /// CPU time of this client while measuring, as a share of what its threads could use.
+    pub client_load: f64,
     /// What to know before trusting the figures.
     pub warnings: Vec<String>,
+    /// The conditions of `--fail-if` that held, each with the figure.
+    pub failed_if: Vec<String>,
 }
 
 impl Report {
@@ -65,14 +71,26 @@ impl Report {
 pub struct Settings {
     /// Seconds asked for.
     pub duration_s: f64,
+    /// `closed`: a call begins when another has ended. `open`: calls begin at their time.
+    pub mode: String,
+    /// Calls a second to each target in its turns, in open loop.
+    pub rate_per_s: Option<f64>,
+    /// What is called: `querier`, or single calls, as `--mix` names them.
+    pub mix: Vec<String>,
+    /// Sizes of the traces that were asked for, bytes; none where the mix fixes them.
+    pub sizes: Vec<usize>,
     /// Connections to each target.
     pub connections: usize,
-    /// Calls in flight on each connection.
+    /// Calls in flight on each connection, at most.
     pub streams: usize,
     /// The seed of answers and order.
     pub seed: u64,
     /// Encoding of the messages: `snappy` or `none`.
     pub compression: String,
+    /// The tenant of the calls.
+    pub tenant: String,
+    /// `none`, `tls`, or `mtls`, with a certificate of the client.
+    pub tls: String,
     /// The address that is called directly.
     pub direct: String,
     /// The proxies' addresses, in the order of [`KindReport::through`].
@@ -136,9 +154,31 @@ pub struct TargetReport {
     /// Calls with another answer than the expected one. They are no errors where the backend's
     /// own answers change; a warning says so.
     pub different: u64,
-    /// Latencies of the answered ones, warm-up excluded.
+    /// Latencies of the answered ones, warm-up excluded. In open loop these are response times:
+    /// from the moment at which the call should have begun.
     #[serde(flatten)]
     pub latency: Distribution,
+    /// In open loop, service times: from the moment at which the call did begin.
+    pub service: Option<Distribution>,
+}
+
+/// All calls to one target, warm-up excluded.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TargetTotals {
+    /// `direct`, `null` or the proxy's name.
+    pub target: String,
+    /// Calls made.
+    pub requests: u64,
+    /// Size of their answers.
+    pub answer_bytes: u64,
+    /// Calls that should have begun, a second of this target's turns; in open loop.
+    pub offered_per_s: Option<f64>,
+    /// Calls answered, a second of this target's turns.
+    pub achieved_per_s: f64,
+    /// Calls whose time came and that were never made, in open loop: too many waited already.
+    pub unsent: u64,
+    /// CPU time of the whole machine in this target's turns, microseconds for each call.
+    pub machine_cpu_us_per_request: f64,
 }
 
 /// Sums over all kinds and targets.
@@ -165,6 +205,8 @@ pub struct ProxyReport {
     pub requests: u64,
     /// CPU time while measuring, microseconds for each of them.
     pub cpu_us_per_request: f64,
+    /// CPU time while measuring, seconds for each GiB of answers.
+    pub cpu_s_per_gib: f64,
     /// Context switches while measuring, for each of them.
     pub switches_per_request: f64,
     /// System calls for each request, counted in a run of its own after the measurement.

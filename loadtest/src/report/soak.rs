@@ -133,6 +133,7 @@ impl Display for SoakTable<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::SCHEMA_VERSION;
 
     fn report() -> SoakReport {
         let held = |what: &str, samples: [u64; 4], is_flat| Flat {
@@ -142,7 +143,7 @@ mod tests {
             is_flat,
         };
         SoakReport {
-            schema_version: 2,
+            schema_version: SCHEMA_VERSION,
             command: Vec::new(),
             started_at: "2026-01-01T00:00:00Z".to_owned(),
             environment: Environment::default(),

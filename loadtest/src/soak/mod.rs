@@ -79,7 +79,7 @@ async fn soak(args: &SoakArgs) -> anyhow::Result<SoakReport> {
             Some(count) => {
                 Until::Connection(args.first + count * u64::from(period) / u64::from(PERIODS))
             }
-            None => Until::Time(started + args.duration * period.into() / PERIODS.into()),
+            None => Until::Time(started + args.duration * u32::from(period) / u32::from(PERIODS)),
         };
         let mut working = work(&crew, args, until);
         while !working.is_empty() {

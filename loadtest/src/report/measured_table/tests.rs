@@ -1,7 +1,9 @@
 //! Tables of made-up reports, as they print.
 
 use super::*;
-use crate::report::{Comparison, Distribution, Environment, Idle, TargetDescription};
+use crate::report::{
+    Comparison, Distribution, Environment, Idle, SCHEMA_VERSION, TargetDescription,
+};
 
 fn estimate(median: f64) -> Option<Estimate> {
     Some(Estimate {
@@ -62,7 +64,7 @@ fn report() -> Measured {
         ..TargetDescription::default()
     };
     Measured {
-        schema_version: 2,
+        schema_version: SCHEMA_VERSION,
         kind: "connections".to_owned(),
         command: Vec::new(),
         started_at: "2026-01-01T00:00:00Z".to_owned(),

@@ -2,7 +2,7 @@
 
 use super::super::text::WIDTH;
 use super::*;
-use crate::report::{Distribution, Environment, Failure, SCHEMA_VERSION, Settings};
+use crate::report::{Distribution, Environment, Failure, SCHEMA_VERSION, Settings, TargetTotals};
 
 fn target(p50_ns: u64) -> TargetReport {
     TargetReport {
@@ -16,6 +16,7 @@ fn target(p50_ns: u64) -> TargetReport {
             p999_ns: Some(p50_ns * 4),
             max_ns: Some(p50_ns * 5),
         },
+        service: None,
     }
 }
 
@@ -26,6 +27,18 @@ fn difference(median_ns: f64, half_width: f64) -> Option<Difference> {
         high_ns: median_ns + half_width,
         pairs: 183,
     })
+}
+
+fn totals_of(target: &str) -> TargetTotals {
+    TargetTotals {
+        target: target.to_owned(),
+        requests: 4_392,
+        answer_bytes: 2 << 30,
+        offered_per_s: None,
+        achieved_per_s: 657.1,
+        unsent: 0,
+        machine_cpu_us_per_request: 812.4,
+    }
 }
 
 fn report() -> Report {
@@ -47,10 +60,16 @@ fn report() -> Report {
         environment: Environment::default(),
         settings: Settings {
             duration_s: 20.0,
+            mode: "closed".to_owned(),
+            rate_per_s: None,
+            mix: vec!["querier".to_owned()],
+            sizes: Vec::new(),
             connections: 1,
             streams: 4,
             seed: 1,
             compression: "snappy".to_owned(),
+            tenant: "single-tenant".to_owned(),
+            tls: "none".to_owned(),
             direct: "127.0.0.1:4001".to_owned(),
             via: vec!["127.0.0.1:4002".to_owned()],
             backend: "stand-in".to_owned(),
@@ -72,6 +91,7 @@ fn report() -> Report {
             ),
             kind("query range", 1_204_000, None, None),
         ],
+        targets: ["direct", "null", "portamento"].map(totals_of).to_vec(),
         totals: Totals {
             requests: 13_176,
             compared_bytes: 7 << 30,
@@ -83,13 +103,16 @@ fn report() -> Report {
             command: "portamento --listen 127.0.0.1:4002 --upstream 127.0.0.1:4001".to_owned(),
             requests: 4_392,
             cpu_us_per_request: 24.14,
+            cpu_s_per_gib: 0.31,
             switches_per_request: 1.31,
             syscalls_per_request: Some(12.04),
             rss_bytes: 3_400_000,
             peak_rss_bytes: 3_500_000,
         }],
         failures: Vec::new(),
+        client_load: 0.42,
         warnings: Vec::new(),
+        failed_if: Vec::new(),
     }
 }
 
@@ -204,6 +227,6 @@ fn no_line_is_too_wide() {
 fn json_reads_back() {
     let report = report();
     let json = serde_json::to_string(&report).unwrap();
-    assert!(json.starts_with(r#"{"schema_version":2,"#), "{json}");
+    assert!(json.starts_with(r#"{"schema_version":3,"#), "{json}");
     assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);
 }
