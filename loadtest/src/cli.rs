@@ -1,6 +1,7 @@
 //! What the user typed.
 
 mod compare;
+mod output;
 mod proxy;
 mod soak;
 mod target;
@@ -9,13 +10,13 @@ mod value;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 pub use self::compare::CompareArgs;
+pub use self::output::{HdrArgs, OutputArgs};
 pub use self::proxy::ProxyCommand;
 pub use self::soak::SoakArgs;
 pub use self::target::TargetArgs;
@@ -147,9 +148,13 @@ pub struct OverheadArgs {
     #[arg(long, value_name = "NAME", default_value = "single-tenant")]
     pub tenant: String,
 
-    /// Also write the report as JSON to this file
-    #[arg(long, value_name = "PATH")]
-    pub json: Option<PathBuf>,
+    /// Where else the report goes.
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    /// Where the latencies go.
+    #[command(flatten)]
+    pub hdr: HdrArgs,
 }
 
 /// How messages are compressed.

@@ -25,6 +25,7 @@ pub mod compare;
 pub mod connections;
 pub mod latency;
 pub mod origin;
+pub mod output;
 pub mod overhead;
 pub mod pattern;
 mod process;

@@ -193,7 +193,7 @@ fn a_report_that_cannot_be_written_is_noticed_first() {
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(
-        stderr.starts_with("Error: cannot write /no/such/folder/report.json"),
+        stderr.starts_with("Error: --json: cannot write /no/such/folder/report.json"),
         "{stderr}"
     );
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::output::{HdrArgs, OutputArgs};
 use super::proxy::{ProxyCommand, distinct};
 use super::tcp::threads;
 use super::value::{count, duration};
@@ -38,9 +39,13 @@ pub struct CompareArgs {
     #[arg(long, value_name = "NUM", value_parser = count::<64>, default_value_t = threads(), hide_default_value = true)]
     pub threads: usize,
 
-    /// Also write the report as JSON to this file, with every configuration
-    #[arg(long, value_name = "PATH")]
-    pub json: Option<PathBuf>,
+    /// Where else the report goes.
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    /// Where the latencies go.
+    #[command(flatten)]
+    pub hdr: HdrArgs,
 }
 
 impl CompareArgs {

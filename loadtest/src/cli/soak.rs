@@ -1,10 +1,10 @@
 //! The flags of `soak`.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
+use super::output::OutputArgs;
 use super::target::TargetArgs;
 use super::tcp::threads;
 use super::value::{count, duration};
@@ -44,9 +44,9 @@ pub struct SoakArgs {
     #[command(flatten)]
     pub targets: TargetArgs,
 
-    /// Also write the report as JSON to this file
-    #[arg(long, value_name = "PATH")]
-    pub json: Option<PathBuf>,
+    /// Where else the report goes.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 impl SoakArgs {

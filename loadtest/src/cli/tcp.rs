@@ -1,11 +1,11 @@
 //! The flags of the commands over plain TCP.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::output::{HdrArgs, OutputArgs};
 use super::target::TargetArgs;
 use super::value::{count, duration, size};
 
@@ -44,9 +44,9 @@ pub struct TcpArgs {
     #[arg(long, value_name = "NUM", value_parser = count::<64>, default_value_t = threads(), hide_default_value = true)]
     pub threads: usize,
 
-    /// Also write the report as JSON to this file
-    #[arg(long, value_name = "PATH")]
-    pub json: Option<PathBuf>,
+    /// Where else the report goes.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// Flags of `throughput`.
@@ -121,6 +121,10 @@ pub struct LatencyArgs {
     /// The rest.
     #[command(flatten)]
     pub tcp: TcpArgs,
+
+    /// Where the latencies go.
+    #[command(flatten)]
+    pub hdr: HdrArgs,
 }
 
 /// Flags of `connections`.
@@ -145,6 +149,10 @@ pub struct ConnectionsArgs {
     /// The rest.
     #[command(flatten)]
     pub tcp: TcpArgs,
+
+    /// Where the latencies go.
+    #[command(flatten)]
+    pub hdr: HdrArgs,
 }
 
 /// Threads by default: one for each CPU, at most 8.

@@ -101,6 +101,7 @@ async fn measure(args: &OverheadArgs, mut targets: Targets) -> anyhow::Result<Re
     let (kinds, totals, failures) = rounds.into_tally().report(&excused);
     Ok(Report {
         schema_version: SCHEMA_VERSION,
+        kind: "overhead".to_owned(),
         command: std::env::args().collect(),
         started_at,
         environment: Environment::read(),

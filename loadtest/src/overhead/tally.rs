@@ -245,7 +245,10 @@ impl KindTally {
     fn report(mut self, kind: Kind, is_excused: bool, proxies: &[String]) -> KindReport {
         let mut arm = |arm: Arm| {
             let arm = &mut self.arms[arm.place()];
-            (arm.report(is_excused), Difference::of(&mut arm.added))
+            (
+                arm.report(is_excused),
+                Difference::of(std::mem::take(&mut arm.added)),
+            )
         };
         let through = proxies.iter().enumerate().map(|(place, name)| {
             let (calls, added) = arm(Arm::Through(place));

@@ -170,4 +170,4 @@ fn against(row: &Row, metric: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

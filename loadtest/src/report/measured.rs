@@ -1,12 +1,13 @@
 //! What `throughput`, `latency`, `connections` and `compare` found.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Comparison, Distribution, Environment, Estimate};
 
 /// The result of a command that measures scenarios on targets. Times are seconds, sizes bytes,
 /// unless a name says otherwise.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Measured {
     /// [`super::SCHEMA_VERSION`] of the writer.
     pub schema_version: u32,
@@ -54,7 +55,7 @@ impl Measured {
 }
 
 /// A target and how it was reached.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TargetDescription {
     /// Its name.
     pub name: String,
@@ -71,7 +72,7 @@ pub struct TargetDescription {
 }
 
 /// One load on all targets.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Scenario {
     /// What was done.
     pub name: String,
@@ -82,7 +83,7 @@ pub struct Scenario {
 }
 
 /// One load on one target. What was not or cannot be measured is `None`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Row {
     /// The target's name.
     pub target: String,
@@ -128,7 +129,7 @@ impl Row {
 }
 
 /// What an idle connection takes of the proxy's process.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Idle {
     /// Connections that were open.
     pub connections: usize,

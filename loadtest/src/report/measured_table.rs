@@ -231,4 +231,4 @@ pub(super) fn dash() -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,8 +1,12 @@
 //! What a run found: data first; [`table`] prints it, serde writes it as JSON.
 
+mod any;
 pub mod compare_table;
+mod csv;
 pub mod distribution;
 pub mod environment;
+mod hdr;
+mod json;
 pub mod measured;
 pub mod measured_table;
 pub mod paired;
@@ -10,23 +14,28 @@ pub mod soak;
 pub mod table;
 mod text;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::any::AnyReport;
 pub use self::distribution::Distribution;
 pub use self::environment::Environment;
 pub use self::measured::{Idle, Measured, Row, Scenario, TargetDescription};
 pub use self::paired::{Comparison, Difference, Estimate};
 pub use self::soak::{Flat, SoakReport};
+pub use crate::stats::Latencies;
 
 /// Raised with each change that a reader of the JSON would notice.
 pub const SCHEMA_VERSION: u32 = 3;
 
 /// The result of `loadtest overhead`. Times are nanoseconds, sizes bytes, unless a name says
 /// otherwise.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// [`SCHEMA_VERSION`] of the writer.
     pub schema_version: u32,
+    /// `overhead`.
+    pub kind: String,
     /// The command line of this run.
     pub command: Vec<String>,
     /// When measuring started, RFC 3339.
@@ -67,7 +76,7 @@ impl Report {
 }
 
 /// How a run was made.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Settings {
     /// Seconds asked for.
     pub duration_s: f64,
@@ -100,7 +109,7 @@ pub struct Settings {
 }
 
 /// One kind of call to all targets.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct KindReport {
     /// The kind, as in the table.
     pub kind: String,
@@ -133,7 +142,7 @@ impl KindReport {
 }
 
 /// Calls of one kind through one proxy.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ThroughReport {
     /// The proxy's name.
     pub proxy: String,
@@ -145,7 +154,7 @@ pub struct ThroughReport {
 }
 
 /// The calls of one kind to one target.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TargetReport {
     /// Calls made, those of the warm-up included.
     pub requests: u64,
@@ -163,7 +172,7 @@ pub struct TargetReport {
 }
 
 /// All calls to one target, warm-up excluded.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TargetTotals {
     /// `direct`, `null` or the proxy's name.
     pub target: String,
@@ -182,7 +191,7 @@ pub struct TargetTotals {
 }
 
 /// Sums over all kinds and targets.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Totals {
     /// Calls made, those of the warm-up included.
     pub requests: u64,
@@ -195,7 +204,7 @@ pub struct Totals {
 }
 
 /// A proxy process and its descendants.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProxyReport {
     /// Its name.
     pub name: String,
@@ -218,7 +227,7 @@ pub struct ProxyReport {
 }
 
 /// One call that went wrong.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
     /// `Service/Method`, and the trace ID where the call has one.
     pub call: String,

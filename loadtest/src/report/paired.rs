@@ -1,12 +1,13 @@
 //! Figures of many rounds, and how two of them compare round by round.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::stats::{median, median_interval};
 
 /// The median of the rounds' figures. The interval is missing below six rounds, where none with
 /// 95 % confidence exists.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Estimate {
     /// The median.
     pub median: f64,
@@ -16,18 +17,23 @@ pub struct Estimate {
     pub high: Option<f64>,
     /// Rounds that count.
     pub rounds: usize,
+    /// The rounds' own figures, in their order.
+    #[serde(default)]
+    pub values: Vec<f64>,
 }
 
 impl Estimate {
     /// The estimate from `values`, one of each round; `None` when there is none.
-    pub(crate) fn of(mut values: Vec<f64>) -> Option<Self> {
-        let median = median(&mut values)?;
-        let interval = median_interval(&mut values);
+    pub(crate) fn of(values: Vec<f64>) -> Option<Self> {
+        let mut ordered = values.clone();
+        let median = median(&mut ordered)?;
+        let interval = median_interval(&mut ordered);
         Some(Self {
             median,
             low: interval.map(|interval| interval.low),
             high: interval.map(|interval| interval.high),
             rounds: values.len(),
+            values,
         })
     }
 
@@ -38,7 +44,7 @@ impl Estimate {
 }
 
 /// How one target's figure compares with another's, both of the same round.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Comparison {
     /// The target that stands for 1.
     pub base: String,
@@ -49,7 +55,7 @@ pub struct Comparison {
 }
 
 /// A difference of medians in nanoseconds, paired by round.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Difference {
     /// The median of the rounds' differences.
     pub median_ns: f64,
@@ -59,17 +65,21 @@ pub struct Difference {
     pub high_ns: f64,
     /// Rounds that count.
     pub pairs: usize,
+    /// The rounds' own differences, in their order: what merging puts together.
+    #[serde(default)]
+    pub values_ns: Vec<f64>,
 }
 
 impl Difference {
-    /// The median of `pairs`, which are put in order for it; `None` below six of them.
-    pub(crate) fn of(pairs: &mut [f64]) -> Option<Self> {
-        let interval = median_interval(pairs)?;
+    /// The median of `values_ns`, one of each round; `None` below six of them.
+    pub(crate) fn of(values_ns: Vec<f64>) -> Option<Self> {
+        let interval = median_interval(&mut values_ns.clone())?;
         Some(Self {
             median_ns: interval.median,
             low_ns: interval.low,
             high_ns: interval.high,
-            pairs: pairs.len(),
+            pairs: values_ns.len(),
+            values_ns,
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Environment;
@@ -10,10 +11,12 @@ use crate::soak::verdict::Mismatch;
 use crate::units::bytes;
 
 /// The result of `loadtest soak`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SoakReport {
     /// [`super::SCHEMA_VERSION`] of the writer.
     pub schema_version: u32,
+    /// `soak`.
+    pub kind: String,
     /// The command line of this run.
     pub command: Vec<String>,
     /// When it started, RFC 3339.
@@ -52,7 +55,7 @@ pub struct SoakReport {
 }
 
 /// What a process held of something, over time.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Flat {
     /// Of what.
     pub what: String,
@@ -131,11 +134,11 @@ impl Display for SoakTable<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::report::SCHEMA_VERSION;
 
-    fn report() -> SoakReport {
+    pub(in crate::report) fn report() -> SoakReport {
         let held = |what: &str, samples: [u64; 4], is_flat| Flat {
             what: what.to_owned(),
             samples: samples.to_vec(),
@@ -144,6 +147,7 @@ mod tests {
         };
         SoakReport {
             schema_version: SCHEMA_VERSION,
+            kind: "soak".to_owned(),
             command: Vec::new(),
             started_at: "2026-01-01T00:00:00Z".to_owned(),
             environment: Environment::default(),

@@ -232,4 +232,4 @@ fn used(f: &mut Formatter<'_>, proxy: &ProxyReport) -> fmt::Result {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

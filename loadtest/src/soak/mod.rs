@@ -112,6 +112,7 @@ async fn soak(args: &SoakArgs) -> anyhow::Result<SoakReport> {
     bar.finish_and_clear();
     let report = SoakReport {
         schema_version: SCHEMA_VERSION,
+        kind: "soak".to_owned(),
         command: std::env::args().collect(),
         started_at,
         environment: Environment::read(),

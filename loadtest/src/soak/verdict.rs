@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::script::{Script, Side};
@@ -45,7 +46,7 @@ pub(crate) struct WrongByte {
 }
 
 /// What is wrong with a connection: the first thing that is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Mismatch {
     /// The number of the connection.
     pub connection: u64,

@@ -12,6 +12,7 @@ fn estimate(median: f64) -> Option<Estimate> {
         low: Some(median * 0.98),
         high: Some(median * 1.02),
         rounds: 7,
+        ..Estimate::default()
     })
 }
 
@@ -54,7 +55,7 @@ fn row(target: &str, rate: f64) -> Row {
     }
 }
 
-fn report() -> Measured {
+pub(in crate::report) fn report() -> Measured {
     let failed = |pid: u32| Row {
         target: "haproxy-splice".to_owned(),
         errors: 2,

@@ -11,6 +11,7 @@ fn estimate(median: f64) -> Option<Estimate> {
         low: Some(median * 0.98),
         high: Some(median * 1.02),
         rounds: 10,
+        ..Estimate::default()
     })
 }
 
@@ -32,6 +33,7 @@ fn row(target: &str, is_direct: bool) -> Row {
             p99_ns: Some(1_234_000),
             p999_ns: Some(12_340_000),
             max_ns: Some(212_340_000),
+            ..Distribution::default()
         },
         cpu_s: estimate(0.000_012).filter(|_| !is_direct),
         machine_cpu_s: estimate(0.000_123),
@@ -52,7 +54,7 @@ fn row(target: &str, is_direct: bool) -> Row {
     }
 }
 
-fn report() -> Measured {
+pub(in crate::report) fn report() -> Measured {
     let scenario = |name: &str, unit: &str| Scenario {
         name: name.to_owned(),
         unit: unit.to_owned(),

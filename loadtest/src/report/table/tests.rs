@@ -15,6 +15,7 @@ fn target(p50_ns: u64) -> TargetReport {
             p99_ns: Some(p50_ns * 3),
             p999_ns: Some(p50_ns * 4),
             max_ns: Some(p50_ns * 5),
+            ..Distribution::default()
         },
         service: None,
     }
@@ -26,6 +27,7 @@ fn difference(median_ns: f64, half_width: f64) -> Option<Difference> {
         low_ns: median_ns - half_width,
         high_ns: median_ns + half_width,
         pairs: 183,
+        values_ns: Vec::new(),
     })
 }
 
@@ -41,7 +43,7 @@ fn totals_of(target: &str) -> TargetTotals {
     }
 }
 
-fn report() -> Report {
+pub(in crate::report) fn report() -> Report {
     let kind = |kind: &str, p50_ns: u64, added, noise| KindReport {
         kind: kind.to_owned(),
         direct: target(p50_ns),
@@ -55,6 +57,7 @@ fn report() -> Report {
     };
     Report {
         schema_version: SCHEMA_VERSION,
+        kind: "overhead".to_owned(),
         command: vec!["loadtest".to_owned(), "overhead".to_owned()],
         started_at: "2026-01-01T00:00:00Z".to_owned(),
         environment: Environment::default(),
