@@ -9,15 +9,15 @@ mod support;
 
 use std::{
     fs,
-    io::{BufRead, BufReader, ErrorKind, Read, Write},
-    net::{SocketAddr, TcpListener},
+    io::{ErrorKind, Read, Write},
+    net::TcpListener,
     process::{Command, Stdio},
 };
 
 use portamento::config::Engine;
 use serde_json::Value;
 use support::{
-    BINARY, Echo, Line, Link, Origin, Pattern, Process, Rig, Scrape, ask, connect, connections,
+    BINARY, Echo, Link, Origin, Pattern, Process, Rig, Scrape, Unread, ask, connect, connections,
     echoed, eventually, eventually_some, for_each_engine, get, skip,
 };
 
@@ -333,37 +333,7 @@ fn without_an_admin_endpoint_nothing_listens_for_one() {
 #[test]
 fn a_full_pipe_behind_the_log_delays_nobody_and_is_counted() {
     let origin = Origin::bind();
-    let mut child = Command::new(BINARY)
-        .args(["--listen", "127.0.0.1:0", "--upstream"])
-        .arg(origin.addr().to_string())
-        .args([
-            "--admin",
-            "127.0.0.1:0",
-            "--log-level",
-            "trace",
-            "--access-log",
-            "all",
-        ])
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // Its first lines are read, and no more.
-    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-    let mut address_in = |message| {
-        let line = log.find_map(|line| {
-            let line = Line::parse(&line.unwrap());
-            (line.text("message") == message).then_some(line)
-        });
-        line.unwrap().text("address").parse::<SocketAddr>().unwrap()
-    };
-    let (addr, admin) = (address_in("listening"), address_in("admin endpoint"));
-    let drops = || Scrape::of(admin).value("portamento_log_drops_total");
-    while drops() == 0.0 {
-        for _ in 0..200 {
-            Link::open(addr, &origin).round_trip();
-        }
-    }
-    Link::open(addr, &origin).round_trip();
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let forwarder = Unread::start(origin.addr());
+    forwarder.fill_log(&origin);
+    Link::open(forwarder.addr, &origin).round_trip();
 }

@@ -19,6 +19,7 @@ mod pattern;
 mod process;
 pub(crate) mod proxy_header;
 mod stuck;
+mod unread;
 
 use std::{
     thread,
@@ -40,6 +41,7 @@ pub(crate) use self::{
     nobody::{BlackHole, Nobody},
     pattern::{Pattern, Random},
     process::{BINARY, Process, binary_for_anybody, open_files, skip},
+    unread::Unread,
 };
 
 /// Bound on everything that is waited for: beyond it, it hangs.
