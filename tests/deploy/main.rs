@@ -7,7 +7,10 @@
 mod support;
 
 mod alerts;
+mod kubernetes;
+mod manifests;
 mod observability;
+mod pod_security;
 mod promql;
 mod stories;
 
@@ -22,6 +25,12 @@ fn repository(path: &str) -> PathBuf {
 
 fn read(path: &str) -> String {
     fs::read_to_string(repository(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// A program from where `.ci/run` puts those of PyPI, else from `PATH`.
+fn tool(name: &str) -> PathBuf {
+    let own = repository("target/tools/bin").join(name);
+    if own.exists() { own } else { name.into() }
 }
 
 /// The documents of a YAML file.

@@ -2,6 +2,7 @@
 
 use std::{
     net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
     process::{Child, Command, Stdio},
 };
 
@@ -43,7 +44,8 @@ impl Drop for Foreign {
 }
 
 /// Whether there is such a program; says so where there is none.
-pub(crate) fn installed(program: &str) -> bool {
+pub(crate) fn installed(program: impl AsRef<Path>) -> bool {
+    let program = program.as_ref();
     let found = Command::new(program)
         .arg("--version")
         .stdout(Stdio::null())
@@ -51,7 +53,7 @@ pub(crate) fn installed(program: &str) -> bool {
         .status()
         .is_ok();
     if !found {
-        skip(&format!("{program} is not installed"));
+        skip(&format!("{} is not installed", program.display()));
     }
     found
 }
