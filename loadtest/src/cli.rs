@@ -1,28 +1,30 @@
 //! What the user typed.
 
+mod address;
 mod compare;
 mod output;
+mod overhead;
 mod proxy;
 mod soak;
 mod target;
 mod tcp;
+mod tls;
 mod value;
 
-use std::fmt;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
+pub use self::address::Via;
 pub use self::compare::CompareArgs;
 pub use self::output::{HdrArgs, OutputArgs};
+pub use self::overhead::{Compression, MixItem, OverheadArgs, Single};
 pub use self::proxy::ProxyCommand;
 pub use self::soak::SoakArgs;
 pub use self::target::TargetArgs;
 pub use self::tcp::{ConnectionsArgs, Direction, LatencyArgs, OriginArgs, TcpArgs, ThroughputArgs};
-use self::value::{count, duration};
-use crate::standin::TraceId;
+pub use self::tls::TlsArgs;
 
 /// Measures what a proxy costs the reads of Tempo's queriers.
 #[derive(Debug, Parser)]
@@ -51,7 +53,7 @@ impl Command {
     fn check(&self) -> Result<(), String> {
         match self {
             Self::Serve(_) | Self::Origin(_) => Ok(()),
-            Self::Overhead(args) => args.targets.check(),
+            Self::Overhead(args) => args.check(),
             Self::Compare(args) => args.check(),
             Self::Soak(args) => args.check(),
             Self::Throughput(args) => args.tcp.targets.check(),
@@ -110,76 +112,6 @@ pub struct ServeArgs {
     /// End when standard input ends, so that a child does not outlive its parent
     #[arg(long, hide = true)]
     pub end_with_stdin: bool,
-}
-
-/// Flags of `overhead`.
-#[derive(Args, Debug)]
-pub struct OverheadArgs {
-    /// How long to measure, as 20s or 2m, after a warm-up of a tenth of it (at most 2 s)
-    #[arg(long, value_name = "DUR", default_value = "20s", value_parser = duration)]
-    pub duration: Duration,
-
-    /// Connections to each target, kept open (a querier has one to each live-store)
-    #[arg(long, value_name = "NUM", default_value_t = 1, value_parser = count::<100>)]
-    pub connections: usize,
-
-    /// Calls in flight on each connection, 1 to 100 (Tempo's limit)
-    #[arg(long, value_name = "NUM", default_value_t = 4, value_parser = count::<100>)]
-    pub streams: usize,
-
-    /// Fixes the stand-in's answers, the calls and their order
-    #[arg(long, value_name = "NUM", default_value_t = 1)]
-    pub seed: u64,
-
-    /// Encoding of the messages; Tempo's is snappy
-    #[arg(long, value_enum, default_value_t = Compression::Snappy)]
-    pub compression: Compression,
-
-    /// What is measured.
-    #[command(flatten)]
-    pub targets: TargetArgs,
-
-    /// A trace to read from the backend given with --direct, repeatable [default: what a search
-    /// for the last hour finds]
-    #[arg(long = "trace-id", value_name = "HEX", requires = "direct")]
-    pub trace_ids: Vec<TraceId>,
-
-    /// The tenant, sent as x-scope-orgid
-    #[arg(long, value_name = "NAME", default_value = "single-tenant")]
-    pub tenant: String,
-
-    /// Where else the report goes.
-    #[command(flatten)]
-    pub output: OutputArgs,
-
-    /// Where the latencies go.
-    #[command(flatten)]
-    pub hdr: HdrArgs,
-}
-
-/// How messages are compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Compression {
-    /// The snappy framing format, both ways.
-    Snappy,
-    /// Not at all.
-    None,
-}
-
-impl Compression {
-    /// Whether it is snappy.
-    pub fn is_snappy(self) -> bool {
-        self == Self::Snappy
-    }
-}
-
-impl fmt::Display for Compression {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Snappy => "snappy",
-            Self::None => "none",
-        })
-    }
 }
 
 #[cfg(test)]

@@ -40,6 +40,7 @@ mod stats;
 pub mod tcp;
 pub mod throughput;
 mod units;
+mod warning;
 
 pub use self::client::{Call, ClientConfig, ClientTls, QuerierChannel, QuerierClient};
 pub use self::standin::{StandIn, StandInConfig, TlsIdentity, TraceId};

@@ -283,7 +283,7 @@ fn several_proxies_are_measured_side_by_side_and_watched() {
 #[test]
 fn mistakes_in_the_flags_exit_with_2() {
     for args in [
-        &["--direct", "127.0.0.1:1"][..],
+        &["--direct", "127.0.0.1"][..],
         &["--via", "127.0.0.1:1"],
         &["--trace-id", "abc"],
         &[

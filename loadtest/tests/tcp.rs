@@ -254,7 +254,7 @@ fn mistakes_in_the_flags_exit_with_2() {
         &["latency", "--sizes", "64kb"],
         &["latency", "--depth", "0"],
         &["connections", "--idle", "20001"],
-        &["connections", "--direct", "127.0.0.1:1"],
+        &["connections", "--direct", "127.0.0.1"],
         &["connections", "--proxy", "direct=x {listen} {upstream}"],
         &["origin", "--listen", "nowhere"],
     ] {

@@ -77,7 +77,7 @@ fn quoted(word: &str) -> String {
 
 /// Whether the names tell the proxies apart.
 pub(super) fn distinct(proxies: &[ProxyCommand]) -> Result<(), String> {
-    let mut names = HashSet::from(["direct"]);
+    let mut names = HashSet::from(["direct", "null"]);
     match proxies.iter().find(|proxy| !names.insert(&proxy.name)) {
         None => Ok(()),
         Some(ProxyCommand { name, .. }) => Err(format!(

@@ -52,9 +52,10 @@ pub struct SoakArgs {
 impl SoakArgs {
     /// What is wrong with the flags together.
     pub(super) fn check(&self) -> Result<(), String> {
-        match self.targets.proxies.len() {
-            0 | 1 => self.targets.check(),
-            _ => Err("--proxy: soak takes one proxy at a time".to_owned()),
+        match (self.targets.proxies.len(), self.targets.via.len()) {
+            (2.., _) => Err("--proxy: soak takes one proxy at a time".to_owned()),
+            (_, 2..) => Err("--via: soak takes one proxy at a time".to_owned()),
+            _ => self.targets.check(),
         }
     }
 }

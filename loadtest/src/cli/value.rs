@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::standin::{LARGEST_ANSWER, SMALLEST_ANSWER};
+
 /// A length of time above 0 and up to a day.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     const LONGEST: Duration = Duration::from_secs(24 * 3_600);
@@ -36,6 +38,22 @@ pub(super) fn size(text: &str) -> Result<usize, String> {
         Some(bytes) if (8..=LARGEST).contains(&bytes) => Ok(bytes),
         Some(_) => Err("must be from 8 bytes to 64MiB".to_owned()),
         None => Err("write it as 200, 64KiB or 1MiB".to_owned()),
+    }
+}
+
+/// A size of a trace that the stand-in has, bytes.
+pub(super) fn trace_size(text: &str) -> Result<usize, String> {
+    match size(text)? {
+        bytes @ SMALLEST_ANSWER..=LARGEST_ANSWER => Ok(bytes),
+        _ => Err("must be from 1KiB to 16MiB".to_owned()),
+    }
+}
+
+/// Calls a second.
+pub(super) fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if (1.0..=100_000.0).contains(&rate) => Ok(rate),
+        _ => Err("must be a number from 1 to 100000, calls a second".to_owned()),
     }
 }
 
@@ -81,6 +99,18 @@ mod tests {
             "99999999999999999999MiB",
         ] {
             size(bad).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn traces_and_rates_have_bounds() {
+        assert_eq!(trace_size("16MiB"), Ok(16 << 20));
+        for bad in ["1023", "17MiB", "x"] {
+            trace_size(bad).unwrap_err();
+        }
+        assert_eq!(rate("2.5"), Ok(2.5));
+        for bad in ["0", "0.5", "100001", "NaN", "inf", "fast"] {
+            rate(bad).unwrap_err();
         }
     }
 

@@ -8,10 +8,10 @@ use tonic::body::Body;
 use tonic::transport::{Channel, Error};
 use tower_service::Service;
 
+use super::LARGEST_ANSWER;
 use crate::snappy::body::{Recode, RecodedBody};
 use crate::snappy::layer::names_snappy;
 use crate::snappy::{ACCEPT_ENCODING, ENCODING, SNAPPY};
-use crate::standin::MESSAGE_LIMIT;
 
 /// A connection whose calls carry the tenant and are compressed with snappy where that was asked
 /// for. Clones share the connection.
@@ -55,7 +55,7 @@ impl Service<Request<Body>> for QuerierChannel {
             if names_snappy(response.headers(), &ENCODING) {
                 response.headers_mut().remove(ENCODING); // tonic refuses a name it does not know
                 let decode = Recode::Decode {
-                    limit: MESSAGE_LIMIT,
+                    limit: LARGEST_ANSWER,
                 };
                 response = response.map(|body| Body::new(RecodedBody::new(body, decode)));
             }

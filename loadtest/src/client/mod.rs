@@ -18,7 +18,11 @@ use self::codec::BytesCodec;
 use crate::proto::grpc::health::v1::health_check_response::ServingStatus;
 use crate::proto::grpc::health::v1::{HealthCheckRequest, HealthCheckResponse};
 use crate::proto::tempopb;
-use crate::standin::{MESSAGE_LIMIT, TlsIdentity, TraceId};
+use crate::standin::{TlsIdentity, TraceId};
+
+/// The largest answer that is taken, bytes: as much as Tempo's client takes by default
+/// (`grpc_client_config.max_recv_msg_size`).
+pub(crate) const LARGEST_ANSWER: usize = 100 << 20;
 
 /// How a [`QuerierClient`] connects. The defaults of [`ClientConfig::new`] are those of a querier.
 #[derive(Clone, Debug)]
@@ -161,7 +165,7 @@ impl QuerierClient {
     /// # Errors
     /// The status with which the server or the transport ended the call.
     pub async fn call(&self, call: &Call) -> Result<Bytes, Status> {
-        let mut grpc = Grpc::new(self.channel.clone()).max_decoding_message_size(MESSAGE_LIMIT);
+        let mut grpc = Grpc::new(self.channel.clone()).max_decoding_message_size(LARGEST_ANSWER);
         grpc.ready()
             .await
             .map_err(|error| Status::from_error(error.into()))?;

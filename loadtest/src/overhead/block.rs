@@ -28,6 +28,8 @@ pub(super) struct Sample {
     pub(super) call: usize,
     /// How it ended.
     pub(super) outcome: Outcome,
+    /// Whether it ended within its arm's turn. In closed loop every call does.
+    pub(super) in_turn: bool,
 }
 
 /// How a call ended.
@@ -35,8 +37,11 @@ pub(super) struct Sample {
 pub(super) enum Outcome {
     /// With an answer.
     Answered {
-        /// From the call to the whole answer, decompressed.
+        /// Until the whole answer, decompressed, was there: from when the call began, or in open
+        /// loop from when it should have begun.
         latency: Duration,
+        /// From when the call did begin.
+        service: Duration,
         /// Size of the answer.
         bytes: usize,
         /// Where it is not the expected one.
@@ -78,8 +83,11 @@ impl Plan {
                     while Instant::now() < end
                         && let Some(&call) = calls.get(next.fetch_add(1, Ordering::Relaxed))
                     {
-                        let outcome = plan.make(&client, call).await;
-                        samples.push(Sample { call, outcome });
+                        samples.push(Sample {
+                            call,
+                            outcome: plan.make(&client, call, None).await,
+                            in_turn: true,
+                        });
                     }
                     samples
                 });
@@ -92,14 +100,21 @@ impl Plan {
         Ok(samples)
     }
 
-    async fn make(&self, client: &QuerierClient, place: usize) -> Outcome {
+    /// Makes the call at `place`, now. `due` is when it should have begun, if not now.
+    pub(super) async fn make(
+        &self,
+        client: &QuerierClient,
+        place: usize,
+        due: Option<Instant>,
+    ) -> Outcome {
         let call = &self.mix.calls()[place].call;
-        let started = Instant::now();
+        let began = Instant::now();
         let answer = client.call(call).await;
-        let latency = started.elapsed();
+        let ended = Instant::now();
         match answer {
             Ok(answer) => Outcome::Answered {
-                latency,
+                latency: ended - due.unwrap_or(began),
+                service: ended - began,
                 bytes: answer.len(),
                 mismatch: self.expected.difference(place, &answer),
             },

@@ -1,109 +1,30 @@
-//! The calls of a querier, and how often each comes.
+//! Which calls a run makes, and how often each comes.
 
-use std::fmt;
-
-use anyhow::{Context as _, bail};
-use prost::Message as _;
-
-use crate::client::{Call, QuerierClient};
-use crate::proto::tempopb;
+use super::calls::{self, MixedCall};
+use super::kind::Kind;
+use crate::cli::Single;
+use crate::client::QuerierClient;
 use crate::seed::Seeded;
 use crate::standin::TraceId;
 
-/// Answers up to this size count as small, bytes.
-const SMALL: usize = 256 * 1024;
-
-/// A kind of call: a row of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
-    /// `grpc.health.v1.Health/Check`: every 15 s on each connection, and the closest to a bare
-    /// round trip.
-    Health,
-    /// `FindTraceByID` with an answer up to 256 KiB.
-    SmallTrace,
-    /// `FindTraceByID` with a larger answer.
-    LargeTrace,
-    /// A health check while a large trace is on its way, on the same connection where there is
-    /// only one: a check that takes over a second closes the connection.
-    BusyHealth,
-    /// `SearchRecent`.
-    Search,
-    /// `SearchTagsV2`.
-    Tags,
-    /// `SearchTagValuesV2`.
-    TagValues,
-    /// `QueryRange`.
-    QueryRange,
-}
-
-impl Kind {
-    /// In the order of the table.
-    pub(super) const ALL: [Self; 8] = [
-        Self::Health,
-        Self::SmallTrace,
-        Self::LargeTrace,
-        Self::BusyHealth,
-        Self::Search,
-        Self::Tags,
-        Self::TagValues,
-        Self::QueryRange,
-    ];
-
-    /// How often it comes in one block.
-    fn share(self) -> usize {
-        match self {
-            Self::Health => 4,
-            Self::SmallTrace => 8,
-            Self::LargeTrace => 1,
-            Self::BusyHealth => 6,
-            Self::Search => 3,
-            Self::Tags | Self::TagValues => 2,
-            Self::QueryRange => 1,
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Health => "health check",
-            Self::SmallTrace => "trace, small",
-            Self::LargeTrace => "trace, large",
-            Self::BusyHealth => "health, busy",
-            Self::Search => "search",
-            Self::Tags => "tags",
-            Self::TagValues => "tag values",
-            Self::QueryRange => "query range",
-        })
-    }
-}
-
-/// One call that a run can make.
-#[derive(Clone, Debug)]
-pub(super) struct MixedCall {
-    /// Its row in the table.
-    pub(super) kind: Kind,
-    /// The call.
-    pub(super) call: Call,
-    /// The trace that it reads.
-    pub(super) trace: Option<TraceId>,
-}
-
-impl fmt::Display for MixedCall {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.call.name())?;
-        self.trace.map_or(Ok(()), |id| write!(f, " {id}"))
-    }
-}
-
 /// All calls that a run can make.
 #[derive(Clone, Debug)]
-pub(super) struct Mix(Vec<MixedCall>);
+pub(super) struct Mix {
+    calls: Vec<MixedCall>,
+    /// The kinds that occur, in the order of the table.
+    kinds: Vec<Kind>,
+    /// Whether the calls come as a querier makes them; otherwise all alike.
+    as_querier: bool,
+}
+
+/// Where the stand-in's clock stands, seconds since 1970.
+const STANDIN_TIME: u32 = 1_767_225_600;
+/// How far back queries look, seconds.
+const WINDOW: u32 = 3_600;
 
 impl Mix {
-    /// The calls to a stand-in: small traces from 2 to 120 KiB, large ones of 2 to 8 MiB.
+    /// A querier's calls to a stand-in: small traces from 2 to 120 KiB, large ones of 2 to 8 MiB.
     pub(super) fn for_standin(seed: u64) -> Self {
-        const STANDIN_TIME: u32 = 1_767_225_600; // seconds since 1970; where its clock stands
         let mut seeded = Seeded::new(seed);
         let small = (0..16).map(|_| 2_048 + seeded.below(120 * 1024));
         let large = [2, 4, 5, 8].map(|mebibytes| mebibytes << 20);
@@ -111,82 +32,127 @@ impl Mix {
             .chain(large)
             .zip(1..)
             .map(|(size, number)| TraceId::sized(size, number));
-        let traces = ids.map(|id| trace(id, id.answer_size()));
-        Self::new(traces, STANDIN_TIME, STANDIN_TIME + 3_600)
+        let traces = ids.map(|id| MixedCall::trace(Kind::of_trace(id.answer_size()), id));
+        Self::as_querier(traces.collect(), STANDIN_TIME)
     }
 
-    /// The calls to a live-store of which nothing is known: traces are `ids`, or else what a
-    /// search for the hour before `now` (seconds since 1970) finds; sizes are learnt by reading.
+    /// Single calls to a stand-in: `calls`, with traces of `sizes`, or of 64 KiB where there are
+    /// none.
+    pub(super) fn singles_for_standin(calls: &[Single], sizes: &[usize]) -> Self {
+        const DEFAULT: [usize; 1] = [64 << 10];
+        /// Traces of each size, so that no cache sees just one.
+        const EACH: u64 = 4;
+        let sizes = if sizes.is_empty() { &DEFAULT } else { sizes };
+        let traces = sizes.iter().flat_map(|&size| {
+            let ids = (1..=EACH).map(move |number| TraceId::sized(size, number));
+            ids.map(move |id| MixedCall::trace(Kind::Trace(size), id))
+        });
+        Self::singles(calls, traces.collect(), STANDIN_TIME)
+    }
+
+    /// The calls to a live-store of which nothing is known: those of a querier, or `singles` where
+    /// there are some. Traces are `ids`, or else what a search for the hour before `now` (seconds
+    /// since 1970) finds.
     ///
     /// # Errors
     /// When a call fails, or no trace is found.
     pub(super) async fn discover(
         client: &QuerierClient,
+        singles: &[Single],
         ids: &[TraceId],
         now: u32,
     ) -> anyhow::Result<Self> {
-        let start = now.saturating_sub(3_600);
-        let found = match ids {
-            [] => search(client, start, now)
-                .await
-                .context("cannot search for traces")?,
-            ids => ids.to_vec(),
+        let start = now.saturating_sub(WINDOW);
+        let reads_traces = singles.is_empty() || singles.contains(&Single::Trace);
+        let traces = match reads_traces {
+            true => calls::traces(client, ids, start, now).await?,
+            false => Vec::new(),
         };
-        let mut traces = Vec::new();
-        for id in found {
-            let answer = client
-                .find_trace(id)
-                .await
-                .with_context(|| format!("trace {id}"))?;
-            traces.push(trace(id, answer.len()));
-        }
-        if traces.is_empty() {
-            bail!("the backend has no trace of the last hour; name one with --trace-id HEX");
-        }
-        Ok(Self::new(traces, start, now))
+        Ok(match singles {
+            [] => Self::as_querier(traces, start),
+            singles => Self::singles(singles, traces, start),
+        })
     }
 
-    fn new(traces: impl IntoIterator<Item = MixedCall>, start: u32, end: u32) -> Self {
-        let mut mix = Self(traces.into_iter().chain(queries(start, end)).collect());
-        if mix.has(Kind::LargeTrace) {
-            mix.0.push(query(Kind::BusyHealth, Call::health()));
+    fn as_querier(mut calls: Vec<MixedCall>, start: u32) -> Self {
+        let has_large = calls.iter().any(|call| call.kind == Kind::LargeTrace);
+        let kinds = Kind::QUERIER.into_iter();
+        let kinds = kinds.filter(|kind| has_large || *kind != Kind::BusyHealth);
+        calls.extend(kinds.filter_map(|kind| MixedCall::query(kind, start, start + WINDOW)));
+        Self::new(calls, true)
+    }
+
+    fn singles(singles: &[Single], traces: Vec<MixedCall>, start: u32) -> Self {
+        let mut calls = Vec::new();
+        for single in singles {
+            let kind = match single {
+                Single::Trace => {
+                    calls.extend(traces.iter().cloned());
+                    continue;
+                }
+                Single::Health => Kind::Health,
+                Single::Search => Kind::Search,
+                Single::Tags => Kind::Tags,
+                Single::TagValues => Kind::TagValues,
+                Single::QueryRange => Kind::QueryRange,
+            };
+            calls.extend(MixedCall::query(kind, start, start + WINDOW));
         }
-        mix
+        Self::new(calls, false)
     }
 
-    /// Just these calls.
-    pub(super) fn of(calls: Vec<MixedCall>) -> Self {
-        Self(calls)
+    fn new(calls: Vec<MixedCall>, as_querier: bool) -> Self {
+        let mut kinds: Vec<Kind> = calls.iter().map(|call| call.kind).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        Self {
+            calls,
+            kinds,
+            as_querier,
+        }
     }
 
-    /// All calls, to be taken apart.
-    pub(super) fn into_calls(self) -> Vec<MixedCall> {
-        self.0
+    /// The same mix with those calls alone that are `wanted`, by their places.
+    pub(super) fn retain(&self, wanted: &[usize]) -> Self {
+        let calls = wanted.iter().map(|&place| self.calls[place].clone());
+        Self::new(calls.collect(), self.as_querier)
     }
 
     /// All calls.
     pub(super) fn calls(&self) -> &[MixedCall] {
-        &self.0
+        &self.calls
     }
 
-    /// One block: places in [`Mix::calls`], each kind as often as a querier makes it, in two
-    /// parts, of which the second begins when the first has ended. The first has the small calls
-    /// in a random order; the second a large trace and health checks beside it. Apart, because a
-    /// large trace keeps both cores of a small machine so busy that nothing else could be seen.
+    /// The kinds that occur, in the order of the table.
+    pub(super) fn kinds(&self) -> &[Kind] {
+        &self.kinds
+    }
+
+    /// The place of the kind of the call at `place` in [`Mix::kinds`].
+    pub(super) fn kind_of(&self, place: usize) -> usize {
+        let kind = self.calls[place].kind;
+        self.kinds.binary_search(&kind).unwrap_or(0) // every call's kind is there
+    }
+
+    /// One block: places in [`Mix::calls`], each kind as often as its share, in two parts, of
+    /// which the second begins when the first has ended. The first has the small calls in a random
+    /// order; the second the large traces and health checks beside them. Apart, because a large
+    /// trace keeps both cores of a small machine so busy that nothing else could be seen.
     pub(super) fn block(&self, seeded: &mut Seeded) -> [Vec<usize>; 2] {
         let (mut small, mut large) = (Vec::new(), Vec::new());
-        for kind in Kind::ALL {
-            let places: Vec<usize> = (0..self.0.len())
-                .filter(|&at| self.0[at].kind == kind)
-                .collect();
-            if places.is_empty() {
-                continue;
-            }
+        for (row, kind) in self.kinds.iter().enumerate() {
+            let places = 0..self.calls.len();
+            let places: Vec<usize> = places.filter(|&at| self.kind_of(at) == row).collect();
             let part = match kind {
-                Kind::LargeTrace | Kind::BusyHealth => &mut large,
+                Kind::BusyHealth => &mut large,
+                kind if kind.is_large() => &mut large,
                 _ => &mut small,
             };
-            part.extend((0..kind.share()).map(|_| *seeded.pick(&places)));
+            let share = match self.as_querier {
+                true => kind.share(),
+                false => kind.single_share(),
+            };
+            part.extend((0..share).map(|_| *seeded.pick(&places)));
         }
         seeded.shuffle(&mut small);
         [small, large]
@@ -194,85 +160,8 @@ impl Mix {
 
     /// Whether there is a call of `kind`.
     pub(super) fn has(&self, kind: Kind) -> bool {
-        self.0.iter().any(|call| call.kind == kind)
+        self.kinds.contains(&kind)
     }
-}
-
-async fn search(client: &QuerierClient, start: u32, end: u32) -> anyhow::Result<Vec<TraceId>> {
-    let answer = client
-        .call(&Call::search_recent(&search_request(start, end)))
-        .await?;
-    let traces = tempopb::SearchResponse::decode(answer)?.traces;
-    traces
-        .iter()
-        .map(|trace| Ok(trace.trace_id.parse()?))
-        .collect()
-}
-
-fn search_request(start: u32, end: u32) -> tempopb::SearchRequest {
-    tempopb::SearchRequest {
-        query: "{}".to_owned(),
-        limit: 20,
-        spans_per_span_set: 3,
-        start,
-        end,
-        ..Default::default()
-    }
-}
-
-/// The read of a trace whose answer has `size` bytes.
-fn trace(id: TraceId, size: usize) -> MixedCall {
-    let kind = if size > SMALL {
-        Kind::LargeTrace
-    } else {
-        Kind::SmallTrace
-    };
-    MixedCall {
-        kind,
-        call: Call::find_trace(id),
-        trace: Some(id),
-    }
-}
-
-fn query(kind: Kind, call: Call) -> MixedCall {
-    MixedCall {
-        kind,
-        call,
-        trace: None,
-    }
-}
-
-/// The calls that ask for no trace; times in seconds since 1970.
-fn queries(start: u32, end: u32) -> [MixedCall; 5] {
-    let tags = tempopb::SearchTagsRequest {
-        start,
-        end,
-        ..Default::default()
-    };
-    let values = tempopb::SearchTagValuesRequest {
-        tag_name: "resource.service.name".to_owned(),
-        start,
-        end,
-        ..Default::default()
-    };
-    let range = tempopb::QueryRangeRequest {
-        query: "{} | rate() by (resource.service.name)".to_owned(),
-        start: u64::from(start) * 1_000_000_000,
-        end: u64::from(end) * 1_000_000_000,
-        step: 60_000_000_000,
-        max_series: 1_000,
-        ..Default::default()
-    };
-    [
-        query(Kind::Health, Call::health()),
-        query(
-            Kind::Search,
-            Call::search_recent(&search_request(start, end)),
-        ),
-        query(Kind::Tags, Call::search_tags(&tags)),
-        query(Kind::TagValues, Call::search_tag_values(&values)),
-        query(Kind::QueryRange, Call::query_range(&range)),
-    ]
 }
 
 #[cfg(test)]
@@ -283,12 +172,10 @@ mod tests {
     fn a_block_has_each_kind_as_often_as_its_share() {
         let mix = Mix::for_standin(1);
         let block = mix.block(&mut Seeded::new(1)).concat();
-        for kind in Kind::ALL {
-            let count = block
-                .iter()
-                .filter(|&&at| mix.calls()[at].kind == kind)
-                .count();
-            assert_eq!(count, kind.share(), "{kind}");
+        assert_eq!(mix.kinds(), Kind::QUERIER);
+        for kind in Kind::QUERIER {
+            let of_kind = |at: &&usize| mix.calls()[**at].kind == kind;
+            assert_eq!(block.iter().filter(of_kind).count(), kind.share(), "{kind}");
         }
     }
 
@@ -301,9 +188,24 @@ mod tests {
 
     #[test]
     fn without_large_traces_there_is_no_busy_check() {
-        let small = trace(TraceId::sized(2_000, 1), 2_000);
-        let [_, large] = Mix::new([small], 0, 1).block(&mut Seeded::new(1));
+        let small = MixedCall::trace(Kind::SmallTrace, TraceId::sized(2_000, 1));
+        let [_, large] = Mix::as_querier(vec![small], 0).block(&mut Seeded::new(1));
         assert!(large.is_empty());
+    }
+
+    #[test]
+    fn single_calls_come_with_their_sizes_and_nothing_else() {
+        let calls = [Single::Trace, Single::Health];
+        let mix = Mix::singles_for_standin(&calls, &[4 << 20, 10_000]);
+        let kinds = [Kind::Health, Kind::Trace(10_000), Kind::Trace(4 << 20)];
+        assert_eq!(mix.kinds(), kinds);
+        let [small, large] = mix.block(&mut Seeded::new(1));
+        assert_eq!((small.len(), large.len()), (16, 2));
+        let names = mix.kinds().iter().map(ToString::to_string);
+        let names = names.collect::<Vec<_>>();
+        assert_eq!(names, ["health check", "trace 10000 B", "trace 4 MiB"]);
+        let health = Mix::singles_for_standin(&[Single::Health], &[]);
+        assert_eq!(health.kinds(), [Kind::Health]);
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Who makes which calls when.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use super::mix::Mix;
 use crate::seed::Seeded;
 
@@ -45,32 +48,45 @@ pub(super) struct Round {
 
 /// The rounds of a run, without end. Order and calls follow from the seed alone.
 #[derive(Debug)]
-pub(super) struct Schedule<'a> {
-    mix: &'a Mix,
+pub(super) struct Schedule {
+    mix: Arc<Mix>,
     proxies: usize,
     seeded: Seeded,
+    /// Calls of a block of which some were given out.
+    rest: VecDeque<usize>,
 }
 
-impl<'a> Schedule<'a> {
+impl Schedule {
     /// The rounds of `seed`.
-    pub(super) fn new(mix: &'a Mix, proxies: usize, seed: u64) -> Self {
-        let seeded = Seeded::keyed(seed, b"schedule");
+    pub(super) fn new(mix: Arc<Mix>, proxies: usize, seed: u64) -> Self {
         Self {
             mix,
             proxies,
-            seeded,
+            seeded: Seeded::keyed(seed, b"schedule"),
+            rest: VecDeque::new(),
         }
     }
-}
 
-impl Iterator for Schedule<'_> {
-    type Item = Round;
+    /// A round of whole blocks.
+    pub(super) fn round(&mut self) -> Round {
+        let order = self.order();
+        let parts = self.mix.block(&mut self.seeded);
+        Round { order, parts }
+    }
 
-    fn next(&mut self) -> Option<Round> {
+    /// A round of `count` calls: an order of the arms, and the next calls of the blocks' endless
+    /// row.
+    pub(super) fn piece(&mut self, count: usize) -> (Vec<Arm>, Vec<usize>) {
+        while self.rest.len() < count {
+            self.rest.extend(self.mix.block(&mut self.seeded).concat());
+        }
+        (self.order(), self.rest.drain(..count).collect())
+    }
+
+    fn order(&mut self) -> Vec<Arm> {
         let mut order = Arm::all(self.proxies);
         self.seeded.shuffle(&mut order);
-        let parts = self.mix.block(&mut self.seeded);
-        Some(Round { order, parts })
+        order
     }
 }
 
@@ -78,25 +94,41 @@ impl Iterator for Schedule<'_> {
 mod tests {
     use super::*;
 
+    fn schedule(seed: u64) -> Schedule {
+        Schedule::new(Arc::new(Mix::for_standin(1)), 1, seed)
+    }
+
     #[test]
     fn every_order_comes_up() {
-        let mix = Mix::for_standin(1);
-        let mut orders: Vec<_> = Schedule::new(&mix, 1, 1)
-            .take(100)
-            .map(|round| round.order)
-            .collect();
-        orders
-            .sort_unstable_by_key(|order| order.iter().map(|arm| arm.place()).collect::<Vec<_>>());
+        let mut schedule = schedule(1);
+        let places = |round: Round| round.order.into_iter().map(Arm::place).collect::<Vec<_>>();
+        let mut orders: Vec<_> = (0..100).map(|_| places(schedule.round())).collect();
+        orders.sort_unstable();
         orders.dedup();
         assert_eq!(orders.len(), 6);
     }
 
     #[test]
     fn the_seed_fixes_the_rounds() {
-        let mix = Mix::for_standin(1);
-        let rounds = |seed| Schedule::new(&mix, 1, seed).take(10).collect::<Vec<_>>();
+        let rounds = |seed| {
+            let mut schedule = schedule(seed);
+            let whole = (0..10).map(|_| schedule.round()).collect::<Vec<_>>();
+            let pieces = (0..10).map(|_| schedule.piece(10)).collect::<Vec<_>>();
+            (whole, pieces)
+        };
         assert_eq!(rounds(1), rounds(1));
         assert_ne!(rounds(1), rounds(2));
+    }
+
+    #[test]
+    fn pieces_are_blocks_cut_anew() {
+        let mut schedule = schedule(1);
+        let pieces: Vec<_> = (0..27).flat_map(|_| schedule.piece(10).1).collect();
+        let mix = Mix::for_standin(1);
+        let large = pieces
+            .iter()
+            .filter(|&&call| mix.calls()[call].kind.is_large());
+        assert_eq!(large.count(), 10); // one in 27
     }
 
     #[test]

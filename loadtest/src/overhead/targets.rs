@@ -1,7 +1,10 @@
 //! What is measured: a backend, and the proxies in front of it.
 
+use super::advice::Used;
 use crate::cli::OverheadArgs;
+use crate::process::machine;
 use crate::process::target::{Route, Target};
+use crate::process::usage::Usage;
 use crate::process::{self, Guard};
 
 /// A backend and the ways to it through proxies, with the processes that this run started.
@@ -48,6 +51,27 @@ impl Targets {
             .iter()
             .map(|route| route.name.clone())
             .collect()
+    }
+
+    /// CPU time used so far.
+    ///
+    /// # Errors
+    /// When a process that this run started has ended.
+    pub(super) fn used(&self) -> anyhow::Result<Used> {
+        let client = Usage::of_one(std::process::id())?.cpu;
+        let mut known = match &self.standin {
+            Some(standin) => Some(client + Usage::of_one(standin.pid())?.cpu),
+            None => None,
+        };
+        for route in &self.through {
+            let proxy = route.usage()?;
+            known = known.zip(proxy).map(|(known, proxy)| known + proxy.cpu);
+        }
+        Ok(Used {
+            machine: machine::busy(),
+            client,
+            known,
+        })
     }
 
     /// Fails when a process that this run started has ended.

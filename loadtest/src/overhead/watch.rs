@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use indicatif::ProgressBar;
-
+use super::progress::Progress;
 use super::rounds::Rounds;
 use super::schedule::Arm;
 use super::tally::{Tally, Turns};
@@ -70,7 +69,7 @@ impl Watch {
 /// # Errors
 /// When a process of `targets` has ended.
 pub(super) async fn count_syscalls(
-    rounds: &mut Rounds<'_>,
+    rounds: &mut Rounds,
     targets: &mut Targets,
     reports: &mut [ProxyReport],
 ) -> anyhow::Result<()> {
@@ -81,8 +80,8 @@ pub(super) async fn count_syscalls(
     let counting: Vec<_> = started(targets)
         .map(|(_, _, proxy)| Syscalls::start(proxy.pid()))
         .collect();
-    let bar = ProgressBar::hidden();
-    rounds.run_for(TIME, true, targets, &bar).await?;
+    let mut progress = Progress::hidden();
+    rounds.run_for(TIME, true, targets, &mut progress).await?;
     let counted = arms(targets).zip(counting).zip(earlier).zip(reports);
     for (((arm, counting), earlier), report) in counted {
         let requests = rounds.tally().requests(arm) - earlier;

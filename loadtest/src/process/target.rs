@@ -28,9 +28,13 @@ impl Target {
     /// # Errors
     /// When portamento cannot be found.
     pub(crate) fn proxies(args: &TargetArgs) -> anyhow::Result<Vec<Self>> {
-        if let Some(addr) = &args.via {
-            let (name, addr) = ("via".to_owned(), addr.clone());
-            return Ok(vec![Self::Via { name, addr }]);
+        if !args.via.is_empty() {
+            let vias = args.via_names().into_iter().zip(&args.via);
+            let vias = vias.map(|(name, via)| Self::Via {
+                name,
+                addr: via.addr.clone(),
+            });
+            return Ok(vias.collect());
         }
         if args.proxies.is_empty() {
             let binary = portamento::find(args.portamento.as_deref())?;

@@ -12,6 +12,7 @@ pub mod measured_table;
 pub mod paired;
 pub mod soak;
 pub mod table;
+pub mod tail;
 mod text;
 
 use schemars::JsonSchema;
@@ -23,6 +24,7 @@ pub use self::environment::Environment;
 pub use self::measured::{Idle, Measured, Row, Scenario, TargetDescription};
 pub use self::paired::{Comparison, Difference, Estimate};
 pub use self::soak::{Flat, SoakReport};
+pub use self::tail::{Tail, TailDifference};
 pub use crate::stats::Latencies;
 
 /// Raised with each change that a reader of the JSON would notice.
@@ -149,8 +151,10 @@ pub struct ThroughReport {
     /// The calls.
     #[serde(flatten)]
     pub calls: TargetReport,
-    /// What the proxy adds to the median: through less direct.
+    /// What the proxy adds to the median: through less direct, paired by round.
     pub added: Option<Difference>,
+    /// What the proxy adds to the slow calls.
+    pub added_tail: Tail,
 }
 
 /// The calls of one kind to one target.

@@ -1,17 +1,13 @@
 //! What to know before trusting the figures of a run.
 
-use std::fs;
-use std::time::{Duration, Instant};
-
 use super::block::Sample;
-use crate::process::machine;
 use crate::report::{Row, Scenario};
+use crate::warning::{SATURATED, Surroundings, Warning};
 
 /// Looks at what happens beside the measurement.
 #[derive(Debug)]
 pub(crate) struct Watchman {
-    began: Instant,
-    stolen: Duration,
+    surroundings: Surroundings,
     /// CPU seconds of everybody else in the turns that tell, and how long those were.
     others: f64,
     others_in: f64,
@@ -20,15 +16,11 @@ pub(crate) struct Watchman {
     turns: usize,
 }
 
-/// A share of CPU time from which on a thread counts as saturated.
-const SATURATED: f64 = 0.95;
-
 impl Watchman {
     /// Begins to look.
     pub(crate) fn new() -> Self {
         Self {
-            began: Instant::now(),
-            stolen: machine::stolen(),
+            surroundings: Surroundings::new(),
             others: 0.0,
             others_in: 0.0,
             saturated: [0; 2],
@@ -51,62 +43,28 @@ impl Watchman {
     pub(crate) fn warnings(&self, scenarios: &[Scenario], more: &str) -> Vec<String> {
         let mut warnings = Vec::new();
         if cfg!(debug_assertions) {
-            warnings.push(
-                "loadtest was built without optimisation, so the client is slow; use --release"
-                    .to_owned(),
-            );
+            warnings.push(Warning::Unoptimised);
         }
-        warnings.extend(self.about_the_machine());
-        for (who, turns) in ["client", "origin"].iter().zip(self.saturated) {
+        let others = self.others / self.others_in.max(1e-9);
+        warnings.extend(self.surroundings.warnings(Some(others)));
+        for (who, turns) in ["client", "origin"].into_iter().zip(self.saturated) {
             if turns * 10 > self.turns {
-                warnings.push(format!(
-                    "the {who} used over {:.0} % of its threads' time in {turns} of {} turns: there \
-                     it may be the bottleneck, and ratios come out too near 1",
-                    SATURATED * 100.0,
-                    self.turns
-                ));
+                let when = format!(" in {turns} of {} turns", self.turns);
+                warnings.push(Warning::Saturated(who, when));
             }
         }
         let rows = || scenarios.iter().flat_map(|scenario| &scenario.rows);
         if rows().any(|row| row.rounds > 0 && row.rounds < 6 && row.idle.is_none()) {
-            warnings.push(format!(
-                "fewer than 6 rounds have no 95 % interval; raise {more}"
-            ));
+            warnings.push(Warning::NoInterval(more.to_owned()));
         }
         let unclear = rows().filter(|row| is_unclear(row)).count();
         if unclear > 0 {
-            warnings.push(format!(
-                "noise hides the difference in {unclear} rows (the interval of the ratio holds 1, \
-                 and is wider than 10 %); raise {more}, or quiet the machine"
-            ));
+            let whose = format!(
+                "in {unclear} rows (the interval of the ratio holds 1, and is wider than 10 %)"
+            );
+            warnings.push(Warning::Noise(whose, more.to_owned()));
         }
-        warnings
-    }
-
-    fn about_the_machine(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
-        let others = self.others / self.others_in.max(1e-9);
-        if others > 0.1 {
-            warnings.push(format!(
-                "other processes kept {others:.1} CPUs busy meanwhile; stop them"
-            ));
-        }
-        let stolen = machine::stolen().saturating_sub(self.stolen);
-        let stolen = stolen.as_secs_f64() / self.began.elapsed().as_secs_f64();
-        if stolen > 0.05 {
-            warnings.push(format!(
-                "other virtual machines took {stolen:.2} CPUs from this one"
-            ));
-        }
-        let governor = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor";
-        let governor = fs::read_to_string(governor).unwrap_or_default();
-        let governor = governor.trim();
-        if !governor.is_empty() && governor != "performance" {
-            warnings.push(format!(
-                "the CPU's frequency governor is '{governor}'; 'performance' gives steadier figures"
-            ));
-        }
-        warnings
+        warnings.iter().map(ToString::to_string).collect()
     }
 }
 

@@ -2,7 +2,9 @@
 
 use super::super::text::WIDTH;
 use super::*;
-use crate::report::{Distribution, Environment, Failure, SCHEMA_VERSION, Settings, TargetTotals};
+use crate::report::{
+    Distribution, Environment, Failure, SCHEMA_VERSION, Settings, Tail, TargetTotals,
+};
 
 fn target(p50_ns: u64) -> TargetReport {
     TargetReport {
@@ -53,6 +55,7 @@ pub(in crate::report) fn report() -> Report {
             proxy: "portamento".to_owned(),
             calls: target(p50_ns + p50_ns / 9),
             added,
+            added_tail: Tail::default(),
         }],
     };
     Report {

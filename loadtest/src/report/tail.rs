@@ -1,0 +1,28 @@
+//! What a proxy adds to the slow calls.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Percentiles through a proxy less the same percentiles of direct calls, all rounds together.
+/// `None` where too few calls were slower to tell.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Tail {
+    /// Of the 90th percentile.
+    pub p90: Option<TailDifference>,
+    /// Of the 99th percentile.
+    pub p99: Option<TailDifference>,
+    /// Of the 99.9th percentile.
+    pub p999: Option<TailDifference>,
+}
+
+/// A difference of percentiles in nanoseconds. The 95 % interval comes from drawing whole rounds
+/// anew, with repetition, so that calls of one round stay together on both sides.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TailDifference {
+    /// The difference.
+    pub difference_ns: f64,
+    /// Lower end of its 95 % interval.
+    pub low_ns: f64,
+    /// Upper end of its 95 % interval.
+    pub high_ns: f64,
+}
