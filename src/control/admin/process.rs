@@ -1,10 +1,13 @@
 //! What every exporter says of its process, by the names that Prometheus' own clients use.
 
-use std::{fmt, fs};
+use std::{fmt, fs, sync::LazyLock, time::SystemTime};
 
-use procfs::{ProcResult, boot_time_secs, page_size, process::Process, ticks_per_second};
+use procfs::{ProcResult, page_size, process::Process, ticks_per_second};
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
-use rustix::process::{Resource, getrlimit};
+use rustix::{
+    process::{Resource, getrlimit},
+    time::{ClockId, clock_gettime},
+};
 
 use super::family::Family;
 
@@ -20,6 +23,14 @@ struct Usage {
     start_seconds: f64,
 }
 
+/// When this machine booted, in seconds since 1970. Not from `/proc/stat`, which systemd's
+/// `ProcSubset=pid` hides; and taken once, since a clock that is set must not look like a restart.
+static BOOTED: LazyLock<f64> = LazyLock::new(|| {
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    let up = clock_gettime(ClockId::Boottime);
+    now.as_secs_f64() - (up.tv_sec as f64 + up.tv_nsec as f64 / 1e9)
+});
+
 impl Usage {
     fn now() -> ProcResult<Self> {
         let stat = Process::myself()?.stat()?;
@@ -28,7 +39,7 @@ impl Usage {
             cpu_seconds: (stat.utime + stat.stime) as f64 / ticks,
             resident_bytes: stat.rss * page_size(),
             virtual_bytes: stat.vsize,
-            start_seconds: boot_time_secs()? as f64 + stat.starttime as f64 / ticks,
+            start_seconds: *BOOTED + stat.starttime as f64 / ticks,
         })
     }
 }
