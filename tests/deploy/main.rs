@@ -1,18 +1,25 @@
-//! What is deployed beside the binary, held against the binary itself: manifests, dashboards,
-//! alerts, and every command line that the documents show.
+//! What is under `deploy/`, and the pages on it, held against the binary itself: units and image run,
+//! documented sequences are carried out, and manifests, dashboards, alerts and every command line
+//! that the documents show name nothing that does not exist.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod machine;
+mod namespace;
+mod queriers;
+
 mod alerts;
 mod kubernetes;
 mod manifests;
 mod observability;
+mod operations;
 mod pod_security;
 mod promql;
 mod stories;
+mod systemd;
 
 use std::{fs, path::PathBuf};
 
@@ -36,4 +43,10 @@ fn tool(name: &str) -> PathBuf {
 /// The documents of a YAML file.
 fn yaml(path: &str) -> Vec<Value> {
     serde_saphyr::from_multiple(&read(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// What `/proc/PID/status` says under a key.
+fn status_value(status: &str, key: &str) -> String {
+    let line = status.lines().find_map(|line| line.strip_prefix(key));
+    line.unwrap().trim_start_matches(':').trim().to_owned()
 }
