@@ -12,12 +12,15 @@ mod namespace;
 mod queriers;
 
 mod alerts;
+mod container;
+mod image;
 mod kubernetes;
 mod manifests;
 mod observability;
 mod operations;
 mod pod_security;
 mod promql;
+mod release;
 mod stories;
 mod systemd;
 
