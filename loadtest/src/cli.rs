@@ -56,9 +56,9 @@ impl Command {
             Self::Overhead(args) => args.check(),
             Self::Compare(args) => args.check(),
             Self::Soak(args) => args.check(),
-            Self::Throughput(args) => args.tcp.targets.check(),
-            Self::Latency(args) => args.tcp.targets.check(),
-            Self::Connections(args) => args.tcp.targets.check(),
+            Self::Throughput(args) => args.tcp.check(),
+            Self::Latency(args) => args.tcp.check(),
+            Self::Connections(args) => args.tcp.check(),
         }
     }
 }

@@ -23,6 +23,7 @@ pub mod cli;
 pub mod client;
 pub mod compare;
 pub mod connections;
+pub mod fail_if;
 pub mod latency;
 pub mod origin;
 pub mod output;

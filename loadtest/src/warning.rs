@@ -37,6 +37,8 @@ pub(crate) enum Warning {
     Stolen(f64),
     /// The frequency governor.
     Governor(String),
+    /// A condition of `--fail-if` whose figure is beyond its bound, but not surely.
+    Unsure(String, String),
 }
 
 impl Display for Warning {
@@ -100,6 +102,11 @@ impl Display for Warning {
             Self::Governor(name) => write!(
                 f,
                 "the CPU's frequency governor is '{name}'; 'performance' gives steadier figures"
+            ),
+            Self::Unsure(condition, figure) => write!(
+                f,
+                "--fail-if '{condition}': {figure} is beyond the bound, but not all of its \
+                 interval is, so it does not count; more rounds would tell"
             ),
         }
     }

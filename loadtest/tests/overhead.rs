@@ -13,16 +13,27 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use loadtest::report::Report;
 
-use loadtest::{StandIn, StandInConfig, TraceId};
+use loadtest::{ClientConfig, QuerierClient, StandIn, StandInConfig, TraceId};
 use support::{loadtest, relay};
 
 fn overhead(args: &[&str]) -> Output {
     loadtest(&[&["overhead"], args].concat())
 }
 
+const INSIDE_A_TRACE: &[u8] = b"io.opentelemetry.http";
+
+/// What the stand-in itself answers.
+fn answer(standin: &StandIn, id: TraceId) -> Vec<u8> {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let config = ClientConfig::new(standin.local_addr());
+        let client = QuerierClient::connect(config).await.unwrap();
+        client.find_trace(id).await.unwrap().to_vec()
+    })
+}
+
 /// Flips one bit inside a trace, so that HTTP/2 and protobuf stay well formed.
 fn flip(bytes: &mut [u8]) {
-    const INSIDE_A_TRACE: &[u8] = b"io.opentelemetry.http";
     let place = bytes
         .windows(INSIDE_A_TRACE.len())
         .position(|window| window == INSIDE_A_TRACE);
@@ -128,7 +139,15 @@ fn a_flipped_byte_is_found_with_call_id_and_offset() {
         .what
         .strip_prefix("the answer differs from the direct one at byte ");
     let offset = offset.and_then(|text| text.split(' ').next()).unwrap();
-    assert!(offset.parse::<usize>().unwrap() > 0);
+    let offset: usize = offset.parse().unwrap();
+    let id: TraceId = failure
+        .call
+        .split(' ')
+        .next_back()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(answer(&standin, id)[offset..].starts_with(INSIDE_A_TRACE));
     assert!(
         report
             .kinds
@@ -237,7 +256,7 @@ fn without_flags_it_starts_standin_and_portamento() {
     );
     let (stdout, stderr) = (stdout.unwrap(), stderr.unwrap());
     assert_eq!(output.status.code(), Some(0), "{stdout}{stderr}");
-    assert!(stdout.contains("µs of CPU"), "{stdout}");
+    assert!(stdout.contains("proxy CPU"), "{stdout}");
     assert!(stdout.contains("all identical"), "{stdout}");
 }
 
@@ -278,6 +297,74 @@ fn several_proxies_are_measured_side_by_side_and_watched() {
         assert_eq!(calls.is_none(), report.syscalls_unavailable.is_some());
         assert!(calls.is_none_or(|calls| calls > 1.0), "{calls:?}");
     }
+}
+
+#[test]
+fn a_condition_that_holds_fails_the_run_and_says_with_which_figure() {
+    let standin = StandIn::start(StandInConfig::default()).unwrap();
+    let via = relay(standin.local_addr(), |bytes| {
+        if !bytes.is_empty() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    });
+    let run = |condition: &str| {
+        let (output, report) = measure(&standin, via, &["--fail-if", condition]);
+        let (stdout, _) = support::words(&output);
+        (output.status.code(), stdout, report.unwrap().failed_if)
+    };
+    let (code, stdout, failed_if) = run("health check:p50-added>200us");
+    assert_eq!((code, failed_if.len()), (Some(1), 1), "{stdout}");
+    assert!(
+        stdout.contains("failed: --fail-if 'health check:p50-added>200us': health check, via: "),
+        "{stdout}"
+    );
+    let (code, stdout, failed_if) = run("health check:p50-added>10s");
+    assert_eq!((code, failed_if.len()), (Some(0), 0), "{stdout}");
+    // Of few calls there is no 99.9th percentile, and what was not seen has not passed.
+    let (code, stdout, failed_if) = run("query range:p99.9-added>10s");
+    assert_eq!((code, failed_if.len()), (Some(1), 1), "{stdout}");
+    assert!(stdout.contains("too little was measured"), "{stdout}");
+}
+
+#[test]
+fn single_calls_of_chosen_sizes_in_open_loop() {
+    let proxy = support::portamento_as("relay");
+    let (output, report): (_, Report) = support::measure(&[
+        "overhead",
+        "--mix",
+        "trace,tags",
+        "--size",
+        "8KiB,300KiB",
+        "--rate",
+        "100",
+        "--fail-if",
+        "achieved<10%",
+        "--duration",
+        "2s",
+        "--proxy",
+        &proxy,
+    ]);
+    let (stdout, stderr) = support::words(&output);
+    assert_eq!(output.status.code(), Some(0), "{stdout}{stderr}");
+    assert!(support::fits(&stdout), "{stdout}");
+    assert_eq!(report.settings.sizes, [8 << 10, 300 << 10]);
+    let kinds: Vec<&str> = report.kinds.iter().map(|kind| kind.kind.as_str()).collect();
+    assert_eq!(kinds, ["trace 8 KiB", "trace 300 KiB", "tags"]);
+    for target in report.kinds.iter().flat_map(|kind| kind.targets()) {
+        let service = target.service.as_ref().unwrap();
+        assert!(target.latency.p50_ns >= service.p50_ns && service.p50_ns > Some(0));
+    }
+    // As many calls to each, and all of them made.
+    let made: Vec<u64> = report
+        .targets
+        .iter()
+        .map(|target| target.requests)
+        .collect();
+    assert!(
+        made.iter().all(|&calls| calls == made[0] && calls >= 50),
+        "{made:?}"
+    );
+    assert!(report.targets.iter().all(|target| target.unsent == 0));
 }
 
 #[test]
@@ -325,6 +412,60 @@ fn mistakes_in_the_flags_exit_with_2() {
         &["--connections", "0"],
         &["--streams", "101"],
         &["--compression", "gzip"],
+        &["--rate", "0"],
+        &["--mix", "querier,health"],
+        &["--mix", "metrics"],
+        &["--size", "64KiB"],
+        &["--mix", "health", "--size", "64KiB"],
+        &["--mix", "trace", "--size", "32MiB"],
+        &[
+            "--mix",
+            "trace",
+            "--size",
+            "64KiB",
+            "--direct",
+            "127.0.0.1:1",
+        ],
+        &[
+            "--mix",
+            "health",
+            "--trace-id",
+            "abc",
+            "--direct",
+            "127.0.0.1:1",
+        ],
+        &["--direct", "127.0.0.1:1", "--via", "nowhere"],
+        &[
+            "--direct",
+            "127.0.0.1:1",
+            "--via",
+            "a=b:1",
+            "--via",
+            "a=b:2",
+        ],
+        &["--tls-ca", "ca.pem"],
+        &["--direct", "127.0.0.1:1", "--tls-server-name", "x"],
+        &[
+            "--direct",
+            "127.0.0.1:1",
+            "--tls-ca",
+            "ca.pem",
+            "--tls-cert",
+            "x.pem",
+        ],
+        &["--fail-if", "errors"],
+        &["--fail-if", "errors>1ms"],
+        &["--fail-if", "p42-added>1ms"],
+        &["--fail-if", "walk:p50-added>1ms"],
+        &["--fail-if", "achieved<95%"],
+        &[
+            "--fail-if",
+            "peak-memory>1MiB",
+            "--direct",
+            "127.0.0.1:1",
+            "--via",
+            "127.0.0.1:2",
+        ],
         &["--no-such-flag"],
     ] {
         let output = overhead(args);

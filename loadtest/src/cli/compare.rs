@@ -9,6 +9,7 @@ use super::output::{HdrArgs, OutputArgs};
 use super::proxy::{ProxyCommand, distinct};
 use super::tcp::threads;
 use super::value::{count, duration};
+use crate::fail_if::{Condition, MEASURED};
 
 /// Flags of `compare`.
 #[derive(Args, Debug)]
@@ -38,6 +39,15 @@ pub struct CompareArgs {
     /// Threads of the client at most [default: one for each CPU, at most 8]
     #[arg(long, value_name = "NUM", value_parser = count::<64>, default_value_t = threads(), hide_default_value = true)]
     pub threads: usize,
+
+    /// Fail with exit code 1 when this holds, as 'rate-ratio<0.9' or '64 B:p99-ratio>3'; repeatable
+    ///
+    /// [SCENARIO:]FIGURE, one of > >= < <=, and a number. rate-ratio, p50-ratio, p99-ratio: of
+    /// portamento against direct; it counts only when all of its 95 % interval is beyond the number. errors: rounds
+    /// that failed. Without SCENARIO, it holds when it holds for any; a figure that could not be
+    /// measured, as with fewer than 6 rounds, fails as well.
+    #[arg(long = "fail-if", value_name = "EXPR")]
+    pub fail_if: Vec<Condition>,
 
     /// Where else the report goes.
     #[command(flatten)]
@@ -73,6 +83,8 @@ impl CompareArgs {
             "socat",
             "realm",
         ];
+        let mut conditions = self.fail_if.iter();
+        conditions.try_for_each(|condition| condition.check(MEASURED, &[]))?;
         let mut names = self.proxies.iter().map(|proxy| proxy.name.as_str());
         match names.find(|name| TAKEN.contains(name)) {
             Some(name) => Err(format!(

@@ -9,6 +9,8 @@ use super::output::{HdrArgs, OutputArgs};
 use super::target::TargetArgs;
 use super::tls::TlsArgs;
 use super::value::{count, duration, rate, trace_size};
+use crate::fail_if::{self, Condition};
+use crate::overhead::kind::Kind;
 use crate::standin::TraceId;
 
 /// Flags of `overhead`.
@@ -72,6 +74,18 @@ pub struct OverheadArgs {
     #[command(flatten)]
     pub tls: TlsArgs,
 
+    /// Fail with exit code 1 when this holds, as 'p99-added>200us' or 'health check:p50>1ms';
+    /// repeatable
+    ///
+    /// [KIND:]FIGURE, one of > >= < <=, and a value. p50-added, p90-added, p99-added, p99.9-added:
+    /// what a proxy adds, as a time or as a share (5%) of the direct percentile; it counts only
+    /// when all of its 95 % interval is beyond the value. p50, p90, p99, p99.9, max: times through
+    /// the proxy. errors: their number. achieved: share of --rate. cpu-per-request,
+    /// machine-cpu-per-request: times. peak-memory: a size. Without KIND, it holds when it holds
+    /// for any kind; a figure that could not be measured fails as well.
+    #[arg(long = "fail-if", value_name = "EXPR")]
+    pub fail_if: Vec<Condition>,
+
     /// Where else the report goes.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -118,7 +132,44 @@ impl OverheadArgs {
         if !self.trace_ids.is_empty() && !reads_traces {
             return Err("--trace-id: --mix without 'trace' reads none".into());
         }
+        self.check_conditions()?;
         self.targets.check()
+    }
+
+    fn check_conditions(&self) -> Result<(), String> {
+        let kinds = self.kinds();
+        for condition in &self.fail_if {
+            condition.check(fail_if::OVERHEAD, &kinds)?;
+            let is_of_process = ["cpu-per-request", "peak-memory"].contains(&condition.metric());
+            let why = match condition.metric() {
+                "achieved" if self.rate.is_none() => "there is a rate to achieve only with --rate",
+                _ if is_of_process && !self.targets.via.is_empty() => {
+                    "of a proxy given with --via, CPU time and memory are not known"
+                }
+                _ => continue,
+            };
+            return Err(format!("--fail-if '{condition}': {why}"));
+        }
+        Ok(())
+    }
+
+    /// The kinds of calls that the run may have, as the table names them.
+    fn kinds(&self) -> Vec<String> {
+        let has_standin = self.targets.direct.is_none();
+        let singles = self.singles();
+        if singles.is_empty() {
+            return Kind::QUERIER.iter().map(Kind::to_string).collect();
+        }
+        let kinds = singles.iter().flat_map(|single| match single {
+            Single::Health => vec![Kind::Health],
+            Single::Trace if has_standin => Kind::of_sizes(&self.sizes),
+            Single::Trace => vec![Kind::SmallTrace, Kind::LargeTrace],
+            Single::Search => vec![Kind::Search],
+            Single::Tags => vec![Kind::Tags],
+            Single::TagValues => vec![Kind::TagValues],
+            Single::QueryRange => vec![Kind::QueryRange],
+        });
+        kinds.map(|kind| kind.to_string()).collect()
     }
 }
 

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use super::output::{HdrArgs, OutputArgs};
 use super::target::TargetArgs;
 use super::value::{count, duration, size};
+use crate::fail_if::{Condition, MEASURED};
 
 /// Flags of `origin`.
 #[derive(Args, Debug)]
@@ -44,9 +45,27 @@ pub struct TcpArgs {
     #[arg(long, value_name = "NUM", value_parser = count::<64>, default_value_t = threads(), hide_default_value = true)]
     pub threads: usize,
 
+    /// Fail with exit code 1 when this holds, as 'rate-ratio<0.9' or '64 B:p99-ratio>3'; repeatable
+    ///
+    /// [SCENARIO:]FIGURE, one of > >= < <=, and a number. rate-ratio, p50-ratio, p99-ratio: against
+    /// direct; it counts only when all of its 95 % interval is beyond the number. errors: rounds
+    /// that failed. Without SCENARIO, it holds when it holds for any; a figure that could not be
+    /// measured, as with fewer than 6 rounds, fails as well.
+    #[arg(long = "fail-if", value_name = "EXPR")]
+    pub fail_if: Vec<Condition>,
+
     /// Where else the report goes.
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+impl TcpArgs {
+    /// What is wrong with the flags together.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let mut conditions = self.fail_if.iter();
+        conditions.try_for_each(|condition| condition.check(MEASURED, &[]))?;
+        self.targets.check()
+    }
 }
 
 /// Flags of `throughput`.

@@ -22,7 +22,7 @@ use crate::report::{Environment, Measured, SCHEMA_VERSION, TargetDescription};
 use crate::tcp::bench::Bench;
 use crate::tcp::block::Blocks;
 use crate::tcp::routes::Backend;
-use crate::tcp::run::{Work, now, progress, until_signal};
+use crate::tcp::run::{Work, check, judged, live_rate, now, progress, until_signal};
 use crate::tcp::warnings::Watchman;
 
 /// Compares as the flags say. SIGINT and SIGTERM end the run as an error.
@@ -30,6 +30,9 @@ use crate::tcp::warnings::Watchman;
 /// # Errors
 /// When portamento cannot be found, or a backend itself fails.
 pub fn run(args: &CompareArgs) -> anyhow::Result<Measured> {
+    let names = Scenarios::all().names().into_iter();
+    let names: Vec<String> = names.map(|(name, _)| name).collect();
+    check(&args.fail_if, &names)?;
     until_signal(async {
         let comparing = Box::pin(Comparing::new(args)).await?;
         Box::pin(comparing.run(args)).await
@@ -115,7 +118,7 @@ impl Comparing {
             self.watchman
                 .warnings(&scenarios, "--rounds and --duration"),
         );
-        Ok(Measured {
+        let report = Measured {
             schema_version: SCHEMA_VERSION,
             kind: "compare".to_owned(),
             command: std::env::args().collect(),
@@ -131,7 +134,9 @@ impl Comparing {
             scenarios,
             syscalls_unavailable: Some("compare does not count them".to_owned()),
             warnings,
-        })
+            failed_if: Vec::new(),
+        };
+        Ok(judged(report, &args.fail_if))
     }
 
     /// Takes a target through all scenarios, in processes of its own.
@@ -167,11 +172,25 @@ impl Comparing {
         };
         for place in places {
             let failed = self.step(place, target, &route, round).await;
+            self.show(place, target, round);
             // A target that died fails the rest as well, each with the reason.
             if let Err(error) = failed.and_then(|()| route.check()) {
                 self.bench.series(place, target).fail(&error);
             }
         }
+    }
+
+    /// The rate of the turn that is just over, beside the bar.
+    fn show(&mut self, place: usize, target: usize, round: usize) {
+        let names = self.scenarios.names();
+        let (name, unit) = &names[place];
+        let rate = self.bench.series(place, target).rate(round);
+        self.bar.set_message(format!(
+            "round {}: {}, {name}{}",
+            round + 1,
+            self.targets[target].name(),
+            live_rate(*unit, rate)
+        ));
     }
 
     async fn step(

@@ -53,6 +53,13 @@ impl Kind {
         }
     }
 
+    /// Those of traces of `sizes` bytes, or of the default where there are none.
+    pub(crate) fn of_sizes(sizes: &[usize]) -> Vec<Self> {
+        const DEFAULT: [usize; 1] = [64 << 10];
+        let sizes = if sizes.is_empty() { &DEFAULT } else { sizes };
+        sizes.iter().copied().map(Self::Trace).collect()
+    }
+
     /// How often a querier makes it, in one block.
     pub(super) fn share(self) -> usize {
         match self {

@@ -39,13 +39,15 @@ impl Mix {
     /// Single calls to a stand-in: `calls`, with traces of `sizes`, or of 64 KiB where there are
     /// none.
     pub(super) fn singles_for_standin(calls: &[Single], sizes: &[usize]) -> Self {
-        const DEFAULT: [usize; 1] = [64 << 10];
         /// Traces of each size, so that no cache sees just one.
         const EACH: u64 = 4;
-        let sizes = if sizes.is_empty() { &DEFAULT } else { sizes };
-        let traces = sizes.iter().flat_map(|&size| {
-            let ids = (1..=EACH).map(move |number| TraceId::sized(size, number));
-            ids.map(move |id| MixedCall::trace(Kind::Trace(size), id))
+        let kinds = Kind::of_sizes(sizes).into_iter();
+        let traces = kinds.flat_map(|kind| {
+            let size = match kind {
+                Kind::Trace(size) => size,
+                _ => 0,
+            };
+            (1..=EACH).map(move |number| MixedCall::trace(kind, TraceId::sized(size, number)))
         });
         Self::singles(calls, traces.collect(), STANDIN_TIME)
     }

@@ -36,6 +36,7 @@ use self::schedule::Arm;
 use self::targets::Targets;
 use self::watch::{Watch, count_syscalls};
 use crate::cli::OverheadArgs;
+use crate::fail_if::{self, Condition};
 use crate::process::syscalls;
 use crate::report::{Environment, Report, SCHEMA_VERSION, Settings};
 use crate::warning::Warning;
@@ -127,7 +128,7 @@ async fn measure(args: &OverheadArgs, mut targets: Targets) -> anyhow::Result<Re
             .map(|kind| Warning::Unsteady(kind.to_string())),
     );
     warnings.extend(seen.warnings);
-    Ok(Report {
+    let mut report = Report {
         schema_version: SCHEMA_VERSION,
         kind: "overhead".to_owned(),
         command: std::env::args().collect(),
@@ -145,7 +146,12 @@ async fn measure(args: &OverheadArgs, mut targets: Targets) -> anyhow::Result<Re
         client_load: seen.client_load,
         warnings: warnings.iter().map(ToString::to_string).collect(),
         failed_if: Vec::new(),
-    })
+    };
+    let figures = |condition: &Condition| fail_if::overhead_figures(&report, condition);
+    let (failed_if, unsure) = fail_if::judge(&args.fail_if, figures);
+    report.failed_if = failed_if;
+    report.warnings.extend(unsure);
+    Ok(report)
 }
 
 /// Threads of the client's runtime: one for each CPU.

@@ -40,17 +40,22 @@ pub struct Measured {
     pub syscalls_unavailable: Option<String>,
     /// What to know before trusting the figures.
     pub warnings: Vec<String>,
+    /// The conditions of `--fail-if` that held, each with the figure.
+    #[serde(default)]
+    pub failed_if: Vec<String>,
 }
 
 impl Measured {
-    /// Whether every target gave every figure, without an error; but for those that are optional.
+    /// Whether every target gave every figure, without an error, but for those that are optional;
+    /// and no condition of `--fail-if` held.
     pub fn is_clean(&self) -> bool {
         let is_optional = |row: &Row| {
             let mut targets = self.targets.iter();
             targets.any(|target| target.name == row.target && target.optional)
         };
         let mut rows = self.scenarios.iter().flat_map(|scenario| &scenario.rows);
-        !self.scenarios.is_empty() && rows.all(|row| row.errors == 0 || is_optional(row))
+        let is_whole = rows.all(|row| row.errors == 0 || is_optional(row));
+        !self.scenarios.is_empty() && is_whole && self.failed_if.is_empty()
     }
 }
 

@@ -194,7 +194,9 @@ pub(super) fn checked(f: &mut Formatter<'_>, report: &Measured) -> fmt::Result {
 
 pub(super) fn warnings(f: &mut Formatter<'_>, report: &Measured) -> fmt::Result {
     let mut warnings = report.warnings.iter();
-    warnings.try_for_each(|warning| wrapped(f, "warning: ", warning))
+    warnings.try_for_each(|warning| wrapped(f, "warning: ", warning))?;
+    let mut failed = report.failed_if.iter();
+    failed.try_for_each(|condition| wrapped(f, "failed: --fail-if ", condition))
 }
 
 pub(super) fn failure(f: &mut Formatter<'_>, row: &Row) -> fmt::Result {

@@ -71,9 +71,10 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether every call was answered and all answers were identical.
+    /// Whether every call was answered, all answers were identical, and no condition of
+    /// `--fail-if` held.
     pub fn is_clean(&self) -> bool {
-        self.totals.errors == 0 && self.totals.requests > 0
+        self.totals.errors == 0 && self.totals.requests > 0 && self.failed_if.is_empty()
     }
 }
 

@@ -1,9 +1,11 @@
 //! A report as text, at most 100 columns wide.
 
+mod targets;
+
 use std::fmt::{self, Display, Formatter};
 
 use super::text::wrapped;
-use super::{Difference, KindReport, ProxyReport, Report, TargetReport, ThroughReport, Totals};
+use super::{Difference, KindReport, Report, TargetReport, ThroughReport, Totals};
 use crate::units::{bytes, millis, signed_millis};
 
 /// Prints a report.
@@ -19,6 +21,10 @@ impl Display for Table<'_> {
             [_] => alone(f, report)?,
             _ => side_by_side(f, report)?,
         }
+        writeln!(f)?;
+        targets::percentiles(f, report)?;
+        writeln!(f)?;
+        targets::costs(f, report)?;
         writeln!(f)?;
         footer(f, report)
     }
@@ -42,16 +48,23 @@ fn header(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
         wrapped(f, "proxy: ", &settings.via.join(" "))?;
     }
     let plural = if settings.connections == 1 { "" } else { "s" };
+    let mode = match settings.rate_per_s {
+        None => "closed loop".to_owned(),
+        Some(rate) => format!("open loop, {rate} calls/s to each target in its turns"),
+    };
     wrapped(
         f,
         "run: ",
         &format!(
-            "{:.1} s, {} rounds, {} connection{plural} x {} streams to each target, compression {}, seed {}",
+            "{:.1} s, {} rounds, {mode}, {} connection{plural} x {} streams to each target, calls: \
+             {}, compression {}, TLS {}, seed {}",
             report.measured_s,
             report.rounds,
             settings.connections,
             settings.streams,
+            settings.mix.join(", "),
             settings.compression,
+            settings.tls,
             settings.seed
         ),
     )
@@ -80,7 +93,9 @@ fn alone(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
     for kind in &report.kinds {
         let sum = |of: fn(&TargetReport) -> u64| kind.targets().map(of).sum::<u64>();
         let (requests, errors) = (sum(|target| target.requests), sum(|target| target.errors));
-        write!(f, "{:<13}{requests:>9}{errors:>8}", kind.kind)?;
+        // A long name takes from the room of the number.
+        let width = 22 - kind.kind.chars().count().clamp(13, 18);
+        write!(f, "{:<13}{requests:>width$}{errors:>8}", kind.kind)?;
         for through in &kind.through {
             times_of(f, kind, through)?;
         }
@@ -168,9 +183,6 @@ fn interval(difference: &Difference) -> String {
 
 fn footer(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
     let totals = &report.totals;
-    for proxy in &report.proxies {
-        used(f, proxy)?;
-    }
     match &report.syscalls_unavailable {
         _ if report.proxies.is_empty() => wrapped(
             f,
@@ -180,6 +192,12 @@ fn footer(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
         Some(why) => wrapped(f, "system calls: ", &format!("not counted, for {why}"))?,
         None => {}
     }
+    let load = format!(
+        "{:.0} % of the time of its {} threads",
+        report.client_load * 100.0,
+        report.environment.cpus
+    );
+    wrapped(f, "client: ", &load)?;
     let verdict = match totals.different {
         0 => "all identical".to_owned(),
         different => format!("{different} of them different"),
@@ -212,23 +230,10 @@ fn footer(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
     if totals.errors > shown {
         writeln!(f, "error: and {} more", totals.errors - shown)?;
     }
-    report
-        .warnings
-        .iter()
-        .try_for_each(|warning| wrapped(f, "warning: ", warning))
-}
-
-fn used(f: &mut Formatter<'_>, proxy: &ProxyReport) -> fmt::Result {
-    let calls = proxy.syscalls_per_request;
-    let calls = calls.map_or_else(String::new, |calls| format!(", {calls:.1} system calls"));
-    let text = format!(
-        "{:.1} µs of CPU, {:.1} context switches{calls} a request; {} resident (peak {})",
-        proxy.cpu_us_per_request,
-        proxy.switches_per_request,
-        bytes(proxy.rss_bytes),
-        bytes(proxy.peak_rss_bytes)
-    );
-    wrapped(f, &format!("{}: ", proxy.name), &text)
+    let mut warnings = report.warnings.iter();
+    warnings.try_for_each(|warning| wrapped(f, "warning: ", warning))?;
+    let mut failed = report.failed_if.iter();
+    failed.try_for_each(|condition| wrapped(f, "failed: --fail-if ", condition))
 }
 
 #[cfg(test)]

@@ -14,9 +14,11 @@ use super::series::Unit;
 use super::warnings::Watchman;
 use crate::cli::TcpArgs;
 use crate::connections::idle::IdleLoad;
+use crate::fail_if::{self, Condition, MEASURED};
 use crate::process::syscalls;
 use crate::process::target::Target;
 use crate::report::{Environment, Measured, SCHEMA_VERSION, TargetDescription};
+use crate::units::short;
 
 /// One scenario.
 #[derive(Clone, Debug)]
@@ -72,6 +74,8 @@ pub(crate) fn run(kind: &str, args: &TcpArgs, cases: &[Case]) -> anyhow::Result<
 }
 
 async fn measure(kind: &str, args: &TcpArgs, cases: &[Case]) -> anyhow::Result<Measured> {
+    let names: Vec<String> = cases.iter().map(|case| case.name.clone()).collect();
+    check(&args.fail_if, &names)?;
     let mut routes = Routes::open(&args.targets)?;
     let names: Vec<String> = routes
         .routes
@@ -109,11 +113,13 @@ async fn measure(kind: &str, args: &TcpArgs, cases: &[Case]) -> anyhow::Result<M
                     }
                 }
                 bar.inc(1);
+                let rate = bench.series(place, target).rate(round);
                 bar.set_message(format!(
-                    "round {}: {}, {}",
+                    "round {}: {}, {}{}",
                     round + 1,
                     case.name,
-                    names[target]
+                    names[target],
+                    live_rate(case.unit, rate)
                 ));
             }
         }
@@ -139,7 +145,7 @@ async fn measure(kind: &str, args: &TcpArgs, cases: &[Case]) -> anyhow::Result<M
     }
     bar.finish_and_clear();
     let scenarios = bench.report(&[DIRECT]);
-    Ok(Measured {
+    let report = Measured {
         schema_version: SCHEMA_VERSION,
         kind: kind.to_owned(),
         command: std::env::args().collect(),
@@ -155,7 +161,28 @@ async fn measure(kind: &str, args: &TcpArgs, cases: &[Case]) -> anyhow::Result<M
         scenarios,
         control: None,
         syscalls_unavailable,
-    })
+        failed_if: Vec::new(),
+    };
+    Ok(judged(report, &args.fail_if))
+}
+
+/// Whether the conditions can be held against these scenarios.
+///
+/// # Errors
+/// What is wrong, and what is allowed.
+pub(crate) fn check(conditions: &[Condition], scenarios: &[String]) -> anyhow::Result<()> {
+    let mut conditions = conditions.iter();
+    let checked = conditions.try_for_each(|condition| condition.check(MEASURED, scenarios));
+    checked.map_err(anyhow::Error::msg)
+}
+
+/// The report with what its conditions say of it.
+pub(crate) fn judged(mut report: Measured, conditions: &[Condition]) -> Measured {
+    let figures = |condition: &Condition| fail_if::measured_figures(&report, condition);
+    let (failed_if, unsure) = fail_if::judge(conditions, figures);
+    report.failed_if = failed_if;
+    report.warnings.extend(unsure);
+    report
 }
 
 /// The place of the direct way among the targets.
@@ -223,6 +250,15 @@ pub(crate) fn slice(duration: Duration, turns: usize) -> anyhow::Result<Duration
 /// RFC 3339, to the second.
 pub(crate) fn now() -> String {
     humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+}
+
+/// A rate, for the message beside the bar.
+pub(crate) fn live_rate(unit: Unit, rate: Option<f64>) -> String {
+    let rate = rate.map(|rate| match unit {
+        Unit::Gibibyte => format!(": {} GiB/s", short(rate)),
+        unit => format!(": {} {}s/s", short(rate), unit.name()),
+    });
+    rate.unwrap_or_default()
 }
 
 /// Hidden by itself where stderr is no terminal.

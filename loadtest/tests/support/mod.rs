@@ -6,12 +6,15 @@
 )]
 #![allow(dead_code, unused_imports, reason = "each test uses some of it")]
 
+mod delay;
+pub(crate) mod live_store;
 mod origin;
 mod relay;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+pub(crate) use self::delay::delaying_relay;
 pub(crate) use self::origin::{Origin, measure};
 pub(crate) use self::relay::{crooked_relay, relay};
 

@@ -111,6 +111,7 @@ pub(in crate::report) fn report() -> Measured {
         }),
         syscalls_unavailable: None,
         warnings: vec!["the CPU's frequency governor is 'powersave'".to_owned()],
+        failed_if: Vec::new(),
     }
 }
 

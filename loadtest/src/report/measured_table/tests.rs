@@ -85,6 +85,7 @@ pub(in crate::report) fn report() -> Measured {
         control: None,
         syscalls_unavailable: None,
         warnings: Vec::new(),
+        failed_if: Vec::new(),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::super::text::WIDTH;
 use super::*;
 use crate::report::{
-    Distribution, Environment, Failure, SCHEMA_VERSION, Settings, Tail, TargetTotals,
+    Distribution, Environment, Failure, ProxyReport, SCHEMA_VERSION, Settings, Tail, TargetTotals,
 };
 
 fn target(p50_ns: u64) -> TargetReport {
@@ -129,7 +129,8 @@ fn a_clean_run() {
     insta::assert_snapshot!(Table(&report), @r"
     What a read costs through a proxy, compared with the live-store stand-in directly.
     portamento: portamento --listen 127.0.0.1:4002 --upstream 127.0.0.1:4001
-    run: 20.0 s, 183 rounds, 1 connection x 4 streams to each target, compression snappy, seed 1
+    run: 20.0 s, 183 rounds, closed loop, 1 connection x 4 streams to each target, calls: querier,
+         compression snappy, TLS none, seed 1
 
                                        p50, ms           p99, ms       added to the median, ms   noise,
     call          requests  errors   direct  through   direct  through     [95 % interval]           ms
@@ -138,8 +139,21 @@ fn a_clean_run() {
     query range       4392       0    1.204    1.338    3.612    4.013                        -       -
     total            13176       0
 
-    portamento: 24.1 µs of CPU, 1.3 context switches, 12.0 system calls a request; 3.2 MiB resident
-                (peak 3.3 MiB)
+    ms                                     p50      p90      p99    p99.9      max
+    health check    direct               0.171    0.342    0.513    0.684    0.855
+                    portamento           0.190    0.380    0.570    0.760    0.950
+    trace, large    direct               131.2    262.4    393.6    524.8    656.0
+                    portamento           145.8    291.6    437.3    583.1    728.9
+    query range     direct               1.204    2.408    3.612    4.816    6.020
+                    portamento           1.338    2.676    4.013    5.351    6.689
+
+    all kinds         answered  offered   machine    proxy CPU       context   system   proxy memory
+    for each call      calls/s  calls/s    CPU µs       µs    s/GiB switches    calls   at end     peak
+    direct                 657        -       812        -        -        -        -        -        -
+    null                   657        -       812        -        -        -        -        -        -
+    portamento             657        -       812     24.1    0.310     1.31     12.0  3.2 MiB  3.3 MiB
+
+    client: 42 % of the time of its 0 threads
     answers: 7.0 GiB compared byte for byte, all identical
     ~ does not stand out from the noise, which is direct against direct
     ");
@@ -164,14 +178,26 @@ fn a_run_with_errors() {
     insta::assert_snapshot!(Table(&report), @r"
     What a read costs through a proxy, compared with 127.0.0.1:4001 directly.
     proxy: 127.0.0.1:4002
-    run: 20.0 s, 183 rounds, 1 connection x 4 streams to each target, compression snappy, seed 1
+    run: 20.0 s, 183 rounds, closed loop, 1 connection x 4 streams to each target, calls: querier,
+         compression snappy, TLS none, seed 1
 
                                        p50, ms           p99, ms       added to the median, ms   noise,
     call          requests  errors   direct  through   direct  through     [95 % interval]           ms
     health check      4392      12    0.171    0.190    0.513    0.570  +0.027 [+0.023, +0.031]  +0.001
     total            13176      12
 
+    ms                                     p50      p90      p99    p99.9      max
+    health check    direct               0.171    0.342    0.513    0.684    0.855
+                    portamento           0.190    0.380    0.570    0.760    0.950
+
+    all kinds         answered  offered   machine    proxy CPU       context   system   proxy memory
+    for each call      calls/s  calls/s    CPU µs       µs    s/GiB switches    calls   at end     peak
+    direct                 657        -       812        -        -        -        -        -        -
+    null                   657        -       812        -        -        -        -        -        -
+    portamento             657        -       812        -        -        -        -        -        -
+
     proxy: CPU and memory unknown, for this run did not start it
+    client: 42 % of the time of its 0 threads
     answers: 7.0 GiB compared byte for byte, 11 of them different
     error: Querier/FindTraceByID 00001000000000000000000000000001 (through): the answer differs from the
            direct one at byte 1234 of 4096
@@ -199,7 +225,8 @@ fn several_proxies_have_a_row_each() {
     What a read costs through a proxy, compared with the live-store stand-in directly.
     portamento: portamento --listen 127.0.0.1:4002 --upstream 127.0.0.1:4001
     sixteen-letters-: portamento --listen 127.0.0.1:4002 --upstream 127.0.0.1:4001
-    run: 20.0 s, 183 rounds, 1 connection x 4 streams to each target, compression snappy, seed 1
+    run: 20.0 s, 183 rounds, closed loop, 1 connection x 4 streams to each target, calls: querier,
+         compression snappy, TLS none, seed 1
 
     call                                    p50, ms           p99, ms        added to the median, ms
       through          requests  errors   direct  through   direct  through          [95 % interval]
@@ -211,10 +238,22 @@ fn several_proxies_have_a_row_each() {
       sixteen-letters-     1464       0    131.2    145.8    393.6    437.3 ~+1.200 [-128.8, +131.2]
     total                 13176       0
 
-    portamento: 24.1 µs of CPU, 1.3 context switches, 12.0 system calls a request; 3.2 MiB resident
-                (peak 3.3 MiB)
-    sixteen-letters-: 24.1 µs of CPU, 1.3 context switches a request; 3.2 MiB resident (peak 3.3 MiB)
+    ms                                     p50      p90      p99    p99.9      max
+    health check    direct               0.171    0.342    0.513    0.684    0.855
+                    portamento           0.190    0.380    0.570    0.760    0.950
+                    sixteen-letters-     0.190    0.380    0.570    0.760    0.950
+    trace, large    direct               131.2    262.4    393.6    524.8    656.0
+                    portamento           145.8    291.6    437.3    583.1    728.9
+                    sixteen-letters-     145.8    291.6    437.3    583.1    728.9
+
+    all kinds         answered  offered   machine    proxy CPU       context   system   proxy memory
+    for each call      calls/s  calls/s    CPU µs       µs    s/GiB switches    calls   at end     peak
+    direct                 657        -       812        -        -        -        -        -        -
+    null                   657        -       812        -        -        -        -        -        -
+    portamento             657        -       812     24.1    0.310     1.31     12.0  3.2 MiB  3.3 MiB
+
     system calls: not counted, for perf cannot be run
+    client: 42 % of the time of its 0 threads
     answers: 7.0 GiB compared byte for byte, all identical
     ~ does not stand out from the noise, which is direct against direct
     ");
