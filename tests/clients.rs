@@ -7,7 +7,7 @@
 
 mod support;
 
-use std::{fs, process::Command};
+use std::{cell::RefCell, fs, net::TcpListener, process::Command};
 
 use support::{ENGINES, Foreign, Process, installed};
 
@@ -31,16 +31,34 @@ fn forwarders(server: &Foreign) -> impl Iterator<Item = Process> {
         .map(move |engine| Process::start(upstream, &["--engine", &engine.to_string()]))
 }
 
+fn iperf3() -> Option<Foreign> {
+    Foreign::start("iperf3", iperf3_args)
+}
+
+fn iperf3_args(port: u16) -> Vec<String> {
+    vec!["-s".into(), "-p".into(), port.to_string()]
+}
+
+#[test]
+fn a_server_whose_port_was_taken_meanwhile_is_started_on_another() {
+    let taken = RefCell::new(None);
+    let server = Foreign::start("iperf3", |port| {
+        let bind = || TcpListener::bind(("127.0.0.1", port)).unwrap();
+        taken.borrow_mut().get_or_insert_with(bind); // the first one is
+        iperf3_args(port)
+    });
+    let taken = taken.take().map(|taken| taken.local_addr().unwrap());
+    assert_ne!(server.map(|server| server.addr), taken);
+}
+
 #[test]
 fn iperf3_with_eight_streams_both_ways() {
-    let Some(server) = Foreign::start("iperf3", |port| {
-        vec!["-s".into(), "-p".into(), port.to_string()]
-    }) else {
-        return;
-    };
-    for forwarder in forwarders(&server) {
-        let port = forwarder.addr().port().to_string();
+    for engine in ENGINES {
         for direction in [&[][..], &["-R"][..]] {
+            // One for each run: whoever comes while it still ends the run before is turned away.
+            let Some(server) = iperf3() else { return };
+            let forwarder = Process::start(server.addr, &["--engine", &engine.to_string()]);
+            let port = forwarder.addr().port().to_string();
             let args = [
                 "-c",
                 "127.0.0.1",

@@ -40,7 +40,7 @@ pub(crate) use self::{
     },
     nobody::{BlackHole, Nobody},
     pattern::{Pattern, Random},
-    process::{BINARY, Process, binary_for_anybody, open_files, skip},
+    process::{BINARY, Process, binary_for_anybody, listening_ports, open_files, skip},
     unread::Unread,
 };
 

@@ -14,6 +14,7 @@ use std::{
     thread,
 };
 
+use procfs::{net::TcpState, process::FDTarget};
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use tempfile::TempDir;
 
@@ -48,8 +49,15 @@ impl Process {
 
     /// Starts a command that ends up as `portamento`, and waits until it forwards.
     pub(crate) fn launch(command: &mut Command) -> Self {
-        command.env("PORTAMENTO_ADMIN", "127.0.0.1:0"); // many run at once
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        Self::launch_with_admin(command, "127.0.0.1:0") // many run at once
+    }
+
+    /// The same with an admin endpoint elsewhere; a flag of the command wins.
+    pub(crate) fn launch_with_admin(command: &mut Command, admin: &str) -> Self {
+        command.env("PORTAMENTO_ADMIN", admin);
+        // Should it outlive a test that is killed, it does not keep the pipe behind the tests open.
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         let log = Arc::new(Log::default());
         let (stderr, written) = (child.stderr.take().unwrap(), Arc::clone(&log));
         thread::spawn(move || {
@@ -221,6 +229,26 @@ pub(crate) fn binary_for_anybody() -> (TempDir, PathBuf) {
 /// Open files of a process.
 pub(crate) fn open_files(pid: Pid) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+}
+
+/// The TCP ports that a process itself listens on; none once it has ended.
+pub(crate) fn listening_ports(pid: Pid) -> Vec<u16> {
+    let files = procfs::process::Process::new(pid.as_raw_nonzero().get()).and_then(|it| it.fd());
+    let sockets: Vec<_> = files
+        .into_iter()
+        .flatten()
+        .flatten() // those that were closed meanwhile
+        .map(|file| file.target)
+        .collect();
+    let tables = [procfs::net::tcp(), procfs::net::tcp6()]; // without IPv6 the second is missing
+    tables
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| entry.state == TcpState::Listen)
+        .filter(|entry| sockets.contains(&FDTarget::Socket(entry.inode)))
+        .map(|entry| entry.local_address.port())
+        .collect()
 }
 
 /// Says why a test proves nothing here.
