@@ -99,6 +99,7 @@ impl TryFrom<ForwarderArgs> for Config {
     fn try_from(args: ForwarderArgs) -> Result<Self, ConfigError> {
         let pairs = args.pairs.pairs();
         clash::check(&pairs)?;
+        clash::check_admin(&pairs, &args.admin.admin)?;
         clash::check_proxies(&pairs, &args.proxy_protocol.accept_proxy_protocol)?;
         if let Some(name) = &args.sockets.congestion {
             check_congestion(name).map_err(|source| ConfigError::Congestion {

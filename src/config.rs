@@ -16,7 +16,7 @@ mod size;
 mod socket_file;
 mod span;
 
-use std::{fmt, net::SocketAddr, num::NonZeroUsize, time::Duration};
+use std::{fmt, num::NonZeroUsize, time::Duration};
 
 use clap::ValueEnum;
 use ipnet::IpNet;
@@ -69,7 +69,7 @@ pub struct Config {
     /// What is logged, and how.
     pub log: LogConfig,
     /// Where the admin endpoint listens. `None`: nowhere.
-    pub admin: Option<SocketAddr>,
+    pub admin: Option<ListenAddr>,
     /// Whether the delay of bytes is sampled, for `forward_delay_seconds`. There is no flag: the
     /// benches show what it costs.
     pub sample_delay: bool,

@@ -22,7 +22,7 @@ use tracing::{info, warn};
 pub use crate::edge::bind::BindError;
 use crate::{
     account::metrics::{Metrics, Totals},
-    config::Config,
+    config::{Config, ListenAddr},
     control::{
         admin::{self, Admin},
         drain::{Drain, Stop},
@@ -76,7 +76,7 @@ pub enum StartError {
     #[error("--admin '{address}': {source}{}", advice(.source))]
     Admin {
         /// As the user typed it.
-        address: SocketAddr,
+        address: ListenAddr,
         /// What the kernel says.
         source: io::Error,
     },
@@ -121,9 +121,11 @@ impl Server {
         for (listener, forward) in listeners.iter().zip(&config.forwards) {
             listener.listen(&forward.listen, config.sockets.backlog)?;
         }
-        let admin = config.admin.map(|address| {
-            admin::bind_at(address, config.sockets.reuse_port)
-                .map_err(|source| StartError::Admin { address, source })
+        let admin = config.admin.as_ref().map(|address| {
+            admin::bind_at(address, config.sockets.reuse_port).map_err(|error| StartError::Admin {
+                address: address.clone(),
+                source: error.into(),
+            })
         });
         let admin = admin.transpose()?;
         let workers = workers(&config);

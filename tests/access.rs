@@ -210,6 +210,29 @@ fn whom_the_rules_keep_out_is_reset_and_counted() {
 }
 
 #[test]
+fn without_ipv6_in_the_kernel_every_address_of_the_host_is_one_of_ipv4() {
+    let works = Command::new("strace")
+        .args(["-o", "/dev/null", "true"])
+        .status();
+    if !works.is_ok_and(|status| status.success()) {
+        return skip("strace is not installed, or may not trace");
+    }
+    let echo = Echo::start();
+    let mut command = Command::new("strace");
+    // The tracer is a grandchild: what is started, and ended, is the forwarder.
+    command.args(["-D", "-f", "-o", "/dev/null", "-e", "trace=socket"]);
+    // The first sockets that the process makes are its listeners.
+    command.args(["-e", "inject=socket:error=EAFNOSUPPORT:when=1..3+2"]);
+    command.args([BINARY, "--listen", ":0", "--upstream"]);
+    command.arg(echo.addr().to_string());
+    let process = Process::launch_with_admin(&mut command, ":0");
+    for addr in [process.addr(), process.admin()] {
+        assert_eq!(addr.ip(), Ipv4Addr::UNSPECIFIED);
+        connect((Ipv4Addr::LOCALHOST, addr.port()).into());
+    }
+}
+
+#[test]
 fn a_dual_stack_listener_takes_clients_of_both_kinds() {
     let echo = Echo::start();
     let mut config = config_for(echo.addr(), Engine::Auto);

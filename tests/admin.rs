@@ -8,9 +8,8 @@
 mod support;
 
 use std::{
-    fs,
     io::{ErrorKind, Read, Write},
-    net::TcpListener,
+    net::{Ipv4Addr, Ipv6Addr, TcpListener},
     process::{Command, Stdio},
 };
 
@@ -18,7 +17,7 @@ use portamento::config::Engine;
 use serde_json::Value;
 use support::{
     BINARY, Echo, Link, Origin, Pattern, Process, Rig, Scrape, Unread, ask, connect, connections,
-    echoed, eventually, eventually_some, for_each_engine, get, skip,
+    echoed, eventually, eventually_some, for_each_engine, get, listening_ports, skip,
 };
 
 /// Each with its type and labels, as DESIGN and the README have them.
@@ -322,12 +321,26 @@ fn an_admin_address_in_use_is_an_error_that_names_the_flag() {
 }
 
 #[test]
+fn an_admin_port_without_an_address_is_one_of_both_families() {
+    let echo = Echo::start();
+    let mut command = Command::new(BINARY);
+    command.args(["--listen", "127.0.0.1:0", "--upstream"]);
+    command.arg(echo.addr().to_string());
+    let process = Process::launch_with_admin(&mut command, ":0");
+    let port = process.admin().port();
+    assert_eq!(get((Ipv4Addr::LOCALHOST, port).into(), "/live").status, 200);
+    match TcpListener::bind("[::1]:0") {
+        Ok(_) => assert_eq!(get((Ipv6Addr::LOCALHOST, port).into(), "/live").status, 200),
+        Err(error) => skip(&format!("no IPv6 here: {error}")),
+    }
+}
+
+#[test]
 fn without_an_admin_endpoint_nothing_listens_for_one() {
     let echo = Echo::start();
     let process = Process::start(echo.addr(), &["--admin", "off"]);
     assert_eq!(process.count("admin endpoint"), 0);
-    let listeners = fs::read_to_string(format!("/proc/{}/net/tcp", process.pid())).unwrap();
-    assert!(!listeners.contains(":24F8 ")); // 9464
+    assert_eq!(listening_ports(process.pid()), [process.addr().port()]);
 }
 
 #[test]

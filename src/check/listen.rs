@@ -27,8 +27,8 @@ pub(super) async fn check(config: &Config) -> Vec<Finding> {
             address => tcp(LISTEN, address, config).await,
         });
     }
-    if let Some(address) = config.admin {
-        findings.push(tcp("admin", &ListenAddr::Ip(address), config).await);
+    if let Some(address) = &config.admin {
+        findings.push(tcp("admin", address, config).await);
     }
     let clashes = config.forwards.iter().filter_map(|forward| {
         let port = tcp_port(&forward.listen)?;
@@ -43,12 +43,7 @@ pub(super) async fn check(config: &Config) -> Vec<Finding> {
 
 /// The port that a listener has on the network; `None` if the kernel is to choose it.
 pub(super) fn tcp_port(address: &ListenAddr) -> Option<u16> {
-    match address {
-        ListenAddr::Ip(address) => Some(address.port()),
-        ListenAddr::DualStack(port) => Some(*port),
-        ListenAddr::Unix(_) => None,
-    }
-    .filter(|port| *port != 0)
+    address.port().filter(|port| *port != 0)
 }
 
 /// Binds, and does not listen: with --reuse-port, a running forwarder would lose connections.

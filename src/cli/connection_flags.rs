@@ -218,7 +218,7 @@ pub struct AdminArgs {
     /// Where /metrics, /ready, /live and /connections are served: IP:PORT, [V6]:PORT, :PORT or off
     ///
     /// Plain HTTP, read-only, without a password: keep it on the loopback or inside the pod's
-    /// network. :PORT is every IPv4 address of the host. Port 0 takes a free one.
+    /// network. :PORT is every address of the host, IPv6 and IPv4. Port 0 takes a free one.
     #[arg(
         long,
         value_name = "ADDR|off",

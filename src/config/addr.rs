@@ -54,6 +54,18 @@ pub enum ListenAddr {
     Unix(PathBuf),
 }
 
+impl ListenAddr {
+    /// The TCP port; zero is one that the kernel is to choose. `None` for a unix socket.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Self::Ip(addr) => Some(addr.port()),
+            Self::DualStack(port) => Some(*port),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
 impl FromStr for ListenAddr {
     type Err = AddrError;
 

@@ -4,7 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
 
-use super::{ConfigError, Forward, Given, ListenAddr, UpstreamAddr, display::list, socket_file};
+use super::{
+    AdminAddr, ConfigError, Forward, Given, ListenAddr, UpstreamAddr, display::list, socket_file,
+};
 
 /// A pair, and the flags that gave it; both are the same one for `--forward`.
 pub(crate) struct GivenForward {
@@ -38,6 +40,29 @@ pub(crate) fn check(pairs: &[GivenForward]) -> Result<(), ConfigError> {
         }
     }
     pairs.iter().try_for_each(check_socket_files)
+}
+
+/// Finds a pair that the admin endpoint is in the way of.
+pub(crate) fn check_admin(pairs: &[GivenForward], admin: &AdminAddr) -> Result<(), ConfigError> {
+    let AdminAddr(Some(address)) = admin else {
+        return Ok(());
+    };
+    let given = Given::new("--admin", admin);
+    for pair in pairs {
+        if overlap(&pair.forward.listen, address) {
+            return Err(ConfigError::ListenersOverlap {
+                first: pair.listen.clone(),
+                second: given,
+            });
+        }
+        if leads_to(&pair.forward.upstream, address) {
+            return Err(ConfigError::Loop {
+                upstream: pair.upstream.clone(),
+                listen: given,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Finds a listener whose clients `--accept-proxy-protocol` would all turn away.

@@ -83,7 +83,7 @@ pub const USER_TIMEOUT_BOUNDS: Bounds = millis(Span::millis(1), Span::millis(i32
 pub const SOCKET_BUFFER_RANGE: RangeInclusive<Size> = Size(4 * KIB)..=Size(GIB);
 
 /// Beside the process, for whoever is on the host or in the pod.
-pub const ADMIN: AdminAddr = AdminAddr(Some(v4(Ipv4Addr::LOCALHOST, 9464)));
+pub const ADMIN: AdminAddr = AdminAddr(Some(ListenAddr::Ip(v4(Ipv4Addr::LOCALHOST, 9464))));
 
 /// What an operator acts on, and what tells the life of the process.
 pub const LOG_LEVEL: LogLevel = LogLevel::Info;

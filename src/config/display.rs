@@ -28,7 +28,7 @@ impl fmt::Display for Config {
             " {} {} admin={} {}",
             self.access,
             self.proxy_protocol,
-            AdminAddr(self.admin),
+            AdminAddr(self.admin.clone()),
             self.log
         )
     }

@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    net::{Ipv6Addr, SocketAddr},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     os::{fd::OwnedFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
 };
@@ -132,28 +132,8 @@ impl BoundSocket {
                 shares_port: false,
             });
         }
-        let (ip, dual_stack) = match address {
-            ListenAddr::Ip(ip) => (*ip, false),
-            ListenAddr::DualStack(port) => ((Ipv6Addr::UNSPECIFIED, *port).into(), true),
-            ListenAddr::Unix(_) => unreachable!("returned above"),
-        };
-        let family = if ip.is_ipv4() {
-            AddressFamily::INET
-        } else {
-            AddressFamily::INET6
-        };
-        let fd = sys::stream_socket(family).map_err(failed)?;
-        if ip.is_ipv6() {
-            sockopt::set_ipv6_v6only(&fd, !dual_stack).map_err(failed)?;
-        }
-        // A restart must not wait for the old connections' TIME_WAIT.
-        sockopt::set_socket_reuseaddr(&fd, true).map_err(failed)?;
-        if options.reuse_port {
-            sockopt::set_socket_reuseport(&fd, true)
-                .map_err(|error| refused(("--reuse-port", error)))?;
-        }
+        let fd = bind_tcp(address, options.reuse_port).map_err(failed)?;
         options::set_tcp(&fd, options).map_err(refused)?;
-        bind(&fd, &ip).map_err(failed)?;
         Ok(Self {
             fd,
             forward,
@@ -206,6 +186,41 @@ impl BoundSocket {
     pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
         getsockname(&self.fd).ok()?.try_into().ok()
     }
+}
+
+/// Binds a TCP socket, which does not listen yet. Where the kernel has no IPv6, every address of the
+/// host is one of IPv4.
+///
+/// # Errors
+/// The address can't be had, or it is none of TCP.
+pub(crate) fn bind_tcp(address: &ListenAddr, reuse_port: bool) -> Result<OwnedFd, Errno> {
+    let ip = match address {
+        ListenAddr::Ip(ip) => *ip,
+        ListenAddr::DualStack(port) => (Ipv6Addr::UNSPECIFIED, *port).into(),
+        ListenAddr::Unix(_) => return Err(Errno::AFNOSUPPORT),
+    };
+    let family = if ip.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    };
+    let fd = match (sys::stream_socket(family), address) {
+        (Err(Errno::AFNOSUPPORT), ListenAddr::DualStack(port)) => {
+            let every = ListenAddr::Ip((Ipv4Addr::UNSPECIFIED, *port).into());
+            return bind_tcp(&every, reuse_port);
+        }
+        (fd, _) => fd?,
+    };
+    if ip.is_ipv6() {
+        sockopt::set_ipv6_v6only(&fd, matches!(address, ListenAddr::Ip(_)))?;
+    }
+    // A restart must not wait for the old connections' TIME_WAIT.
+    sockopt::set_socket_reuseaddr(&fd, true)?;
+    if reuse_port {
+        sockopt::set_socket_reuseport(&fd, true)?;
+    }
+    bind(&fd, &ip)?;
+    Ok(fd)
 }
 
 /// Binds a unix socket, over the file that a process which was killed has left behind.

@@ -91,7 +91,7 @@ pub(crate) fn config_for(upstream: SocketAddr, engine: Engine) -> Config {
     let mut config = Config::for_pair(listen, UpstreamAddr::Ip(upstream));
     config.workers = NonZeroUsize::new(2);
     config.relay.engine = engine;
-    config.admin = Some(([127, 0, 0, 1], 0).into());
+    config.admin = Some(ListenAddr::Ip(([127, 0, 0, 1], 0).into()));
     config
 }
 

@@ -9,11 +9,11 @@ mod health;
 mod process;
 mod routes;
 
-use std::{collections::VecDeque, io, net::SocketAddr, os::fd::OwnedFd, sync::Arc, time::Duration};
+use std::{collections::VecDeque, os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustix::net::{AddressFamily, bind, listen, sockopt};
+use rustix::{io::Errno, net::listen};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::{AbortHandle, JoinSet},
@@ -22,7 +22,7 @@ use tokio::{
 use tracing::warn;
 
 pub(crate) use self::routes::Admin;
-use crate::sys;
+use crate::{config::ListenAddr, edge::bind::bind_tcp};
 
 /// Connections at most; a newcomer beyond them takes the place of the oldest, so that a client that
 /// holds connections open keeps nobody out.
@@ -44,24 +44,12 @@ const BACKLOG: i32 = 64;
 /// Pause after a failed accept, which is one for want of descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Binds the endpoint's socket and listens. The unspecified IPv6 address takes IPv4 as well.
+/// Binds the endpoint's socket and listens.
 ///
 /// # Errors
 /// The address can't be had.
-pub(crate) fn bind_at(address: SocketAddr, reuse_port: bool) -> io::Result<OwnedFd> {
-    let family = match address {
-        SocketAddr::V4(_) => AddressFamily::INET,
-        SocketAddr::V6(_) => AddressFamily::INET6,
-    };
-    let socket = sys::stream_socket(family)?;
-    if address.is_ipv6() {
-        sockopt::set_ipv6_v6only(&socket, !address.ip().is_unspecified())?;
-    }
-    sockopt::set_socket_reuseaddr(&socket, true)?;
-    if reuse_port {
-        sockopt::set_socket_reuseport(&socket, true)?;
-    }
-    bind(&socket, &address)?;
+pub(crate) fn bind_at(address: &ListenAddr, reuse_port: bool) -> Result<OwnedFd, Errno> {
+    let socket = bind_tcp(address, reuse_port)?;
     listen(&socket, BACKLOG)?;
     Ok(socket)
 }
