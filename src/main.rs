@@ -3,6 +3,7 @@
 use std::{
     error::Error,
     io::{self, Write},
+    os::fd::OwnedFd,
     process::ExitCode,
 };
 
@@ -15,6 +16,7 @@ use portamento::{
     logging::{self, Logs},
     server::Server,
 };
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::{runtime::Builder, sync::mpsc};
 
 #[cfg(feature = "mimalloc")]
@@ -39,8 +41,12 @@ fn forward(args: ForwarderArgs) -> ExitCode {
         Ok(config) => config,
         Err(error) => return fail(&error, ExitCode::from(USAGE)),
     };
+    let inherited = match handover::inherited() {
+        Ok(inherited) => inherited, // before there are threads, the log's among them
+        Err(error) => return fail(&error, ExitCode::FAILURE),
+    };
     let logs = logging::init(&config.log);
-    match run(config) {
+    match run(config, inherited) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             drop::<Logs>(logs); // what led to it comes first
@@ -49,8 +55,8 @@ fn forward(args: ForwarderArgs) -> ExitCode {
     }
 }
 
-fn run(config: Config) -> Result<(), Box<dyn Error>> {
-    let server = Server::bind(config, handover::inherited()?)?;
+fn run(config: Config, inherited: Vec<OwnedFd>) -> Result<(), Box<dyn Error>> {
+    let server = Server::bind(config, inherited)?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         let (stop, stops) = mpsc::unbounded_channel();
@@ -93,11 +99,19 @@ fn print(text: io::Result<Vec<u8>>) -> ExitCode {
     }
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "the one place that speaks to whoever started the process"
-)]
+/// How long whoever reads standard error may take to make room for a last word.
+const LAST_WORD: Timespec = Timespec {
+    tv_sec: 1,
+    tv_nsec: 0,
+};
+
+/// Tells whoever started the process. A full pipe that nobody reads keeps it from ending no longer
+/// than [`LAST_WORD`].
 fn fail(error: &dyn Error, code: ExitCode) -> ExitCode {
-    eprintln!("error: {error}");
+    let mut stderr = io::stderr();
+    let mut room = [PollFd::new(&stderr, PollFlags::OUT)];
+    if poll(&mut room, Some(&LAST_WORD)).is_ok_and(|ready| ready > 0) {
+        writeln!(stderr, "error: {error}").ok(); // there is nobody else to tell
+    }
     code
 }

@@ -14,6 +14,7 @@ use std::{
 };
 
 use portamento::config::Engine;
+use rustix::pipe::{PipeFlags, pipe_with};
 use serde_json::Value;
 use support::{
     BINARY, Echo, Link, Origin, Pattern, Process, Rig, Scrape, Unread, ask, connect, connections,
@@ -344,9 +345,28 @@ fn without_an_admin_endpoint_nothing_listens_for_one() {
 }
 
 #[test]
+fn a_full_pipe_keeps_no_process_that_failed_from_ending() {
+    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).unwrap();
+    while rustix::io::write(&writer, &[b'x'; 4096]).is_ok() {}
+    rustix::io::ioctl_fionbio(&writer, false).unwrap(); // as a pipe mostly is
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut child = Command::new(BINARY)
+        .args(["--admin", "off", "--listen"])
+        .arg(taken.local_addr().unwrap().to_string())
+        .stderr(writer)
+        .spawn()
+        .unwrap();
+    let ended = eventually_some("the process ends", || child.try_wait().unwrap());
+    assert_eq!(ended.code(), Some(1));
+    drop(reader);
+}
+
+#[test]
 fn a_full_pipe_behind_the_log_delays_nobody_and_is_counted() {
     let origin = Origin::bind();
     let forwarder = Unread::start(origin.addr());
     forwarder.fill_log(&origin);
     Link::open(forwarder.addr, &origin).round_trip();
+    // Nor does it keep the process from ending.
+    assert_eq!(forwarder.end().code(), Some(0));
 }

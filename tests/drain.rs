@@ -10,7 +10,7 @@ mod support;
 
 use std::{
     io::{self, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::{fd::OwnedFd, unix::net::UnixDatagram},
     path::PathBuf,
     process::Command,
@@ -200,6 +200,24 @@ fn inherited_sockets_must_match_the_pairs() {
         said.contains("LISTEN_FDS passes 1 sockets on, but 2 are"),
         "{said}"
     );
+}
+
+#[test]
+fn a_descriptor_that_no_client_can_come_by_is_refused_by_its_number() {
+    let upstream = SocketAddr::from(([127, 0, 0, 1], 9));
+    let useless: [OwnedFd; 2] = [
+        UdpSocket::bind("127.0.0.1:0").unwrap().into(),
+        tempfile::tempfile().unwrap().into(),
+    ];
+    for descriptor in useless {
+        let output = socket_activated(descriptor, upstream).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            said.starts_with("error: LISTEN_FDS: descriptor 3 is no TCP or unix stream socket"),
+            "{said}"
+        );
+    }
 }
 
 /// What a service manager would hear.

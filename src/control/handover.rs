@@ -1,7 +1,7 @@
 //! What a service manager passes on and wants to hear: sockets in `LISTEN_FDS`, news over
 //! `NOTIFY_SOCKET`.
 
-use std::{io, os::fd::OwnedFd, time::Duration};
+use std::{os::fd::OwnedFd, time::Duration};
 
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
@@ -11,19 +11,27 @@ use tracing::{error, warn};
 /// threads: it takes the variables out of the environment.
 ///
 /// # Errors
-/// One of them is no listening TCP or unix stream socket.
-pub fn inherited() -> io::Result<Vec<OwnedFd>> {
+/// One of them is no TCP or unix stream socket.
+pub fn inherited() -> Result<Vec<OwnedFd>, Useless> {
     let mut passed = ListenFd::from_env();
     (0..passed.len())
         .filter_map(|index| match passed.take_tcp_listener(index) {
             Ok(listener) => listener.map(|listener| Ok(listener.into())),
             Err(_) => match passed.take_unix_listener(index) {
                 Ok(listener) => listener.map(|listener| Ok(listener.into())),
-                Err(error) => Some(Err(error)),
+                Err(_) => Some(Err(Useless(FIRST_PASSED + index))),
             },
         })
         .collect()
 }
+
+/// The number of the first descriptor that is passed on, by sd_listen_fds(3).
+const FIRST_PASSED: usize = 3;
+
+/// A descriptor in `LISTEN_FDS` by which no client can come.
+#[derive(Debug, thiserror::Error)]
+#[error("LISTEN_FDS: descriptor {0} is no TCP or unix stream socket")]
+pub struct Useless(usize);
 
 /// Says that clients are let in.
 pub fn notify_ready() {

@@ -3,12 +3,17 @@
 use std::{
     io::{BufRead, BufReader, Lines},
     net::SocketAddr,
-    process::{Child, ChildStderr, Command, Stdio},
+    process::{Child, ChildStderr, Command, ExitStatus, Stdio},
 };
 
-use super::{BINARY, Line, Link, Origin, Scrape};
+use rustix::{
+    pipe::fcntl_setpipe_size,
+    process::{Pid, Signal, kill_process},
+};
 
-/// A running `portamento` whose standard error is a pipe that is read no further than its
+use super::{BINARY, Line, Link, Origin, Scrape, eventually_some};
+
+/// A running `portamento` whose standard error is a small pipe that is read no further than its
 /// addresses. Dropping it kills it.
 pub(crate) struct Unread {
     child: Child,
@@ -20,14 +25,23 @@ pub(crate) struct Unread {
 impl Unread {
     /// Starts it, as talkative as it can be.
     pub(crate) fn start(upstream: SocketAddr) -> Self {
+        Self::start_with(upstream, &[])
+    }
+
+    /// The same with some more flags.
+    pub(crate) fn start_with(upstream: SocketAddr, flags: &[&str]) -> Self {
         let mut child = Command::new(BINARY)
             .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
             .args(["--upstream", &upstream.to_string()])
             .args(["--log-level", "trace", "--access-log", "all"])
+            .args(flags)
+            .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let stderr = child.stderr.take().unwrap();
+        fcntl_setpipe_size(&stderr, 4096).unwrap();
+        let mut log = BufReader::new(stderr).lines();
         let mut address_in = |message| {
             let line = log.find_map(|line| {
                 let line = Line::parse(&line.unwrap());
@@ -44,14 +58,28 @@ impl Unread {
         }
     }
 
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Lines of the log that were dropped.
+    pub(crate) fn drops(&self) -> f64 {
+        Scrape::of(self.admin).value("portamento_log_drops_total")
+    }
+
     /// Makes connections until a line of the log is dropped.
     pub(crate) fn fill_log(&self, origin: &Origin) {
-        let drops = || Scrape::of(self.admin).value("portamento_log_drops_total");
-        while drops() == 0.0 {
+        while self.drops() == 0.0 {
             for _ in 0..200 {
                 Link::open(self.addr, origin).round_trip();
             }
         }
+    }
+
+    /// Tells it to end, and waits until it has.
+    pub(crate) fn end(mut self) -> ExitStatus {
+        kill_process(self.pid(), Signal::TERM).unwrap();
+        eventually_some("the process ends", || self.child.try_wait().unwrap())
     }
 }
 
