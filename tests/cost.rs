@@ -17,7 +17,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
-use support::{BINARY, Echo, Link, Origin, Process, eventually, skip};
+use support::{BINARY, Echo, Link, Origin, Process, eventually, own_memory, skip};
 
 /// A forwarder under strace, which counts the calls of all its threads.
 struct Traced {
@@ -176,23 +176,12 @@ fn idle_connections_cost_little_memory_and_give_everything_back() {
     round(&mut warm);
     drop(warm);
     eventually("the process is idle again", || process.files() < 30);
-    let (files, memory) = (process.files(), resident(&process));
+    let (files, memory) = (process.files(), own_memory(process.pid()));
     let mut clients = connect(CONNECTIONS);
     round(&mut clients);
     eventually("all stand", || process.files() >= files + 2 * CONNECTIONS);
-    let each = resident(&process).saturating_sub(memory) / CONNECTIONS;
+    let each = own_memory(process.pid()).saturating_sub(memory) / CONNECTIONS;
     assert!(each <= BYTES_EACH, "{each} bytes for each idle connection");
     drop(clients);
     eventually("the files are given back", || process.files() <= files);
-}
-
-/// Resident memory that is the process's own, bytes.
-fn resident(process: &Process) -> usize {
-    let status = fs::read_to_string(format!("/proc/{}/status", process.pid())).unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("RssAnon:"))
-        .unwrap();
-    let kibibytes: usize = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-    kibibytes * 1024
 }

@@ -17,7 +17,7 @@ use std::{
 
 use loadtest::{ClientConfig, QuerierClient, StandIn, StandInConfig};
 use rustix::process::Signal;
-use support::{BINARY, Echo, PATIENCE, Process, eventually};
+use support::{BINARY, Echo, PATIENCE, Process, SetOnDrop, eventually};
 use tokio::runtime::Builder;
 
 /// One that shares its port with whoever has it.
@@ -161,8 +161,9 @@ fn no_grpc_call_fails_during_a_drain_and_the_end_of_the_upstream_is_its_end() {
             scope.spawn(move || runtime.block_on(querier(redial)))
         });
         process.signal(Signal::TERM);
+        let begun = SetOnDrop(&draining);
         eventually("the drain has begun", || process.count("draining") > 0);
-        draining.store(true, Ordering::Relaxed);
+        drop(begun);
         queriers.map(|querier| querier.join().unwrap())
     });
     drop(standin);

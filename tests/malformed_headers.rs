@@ -6,13 +6,14 @@ mod support;
 
 use std::{
     io::{Read, Write},
-    net::{Shutdown, SocketAddr, TcpStream},
+    net::{SocketAddr, TcpStream},
 };
 
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
 use self::support::{
-    Echo, Process, Random, Scrape, all_at_once, connect, echo_once, eventually, proxy_header, skip,
+    Echo, Process, Random, Scrape, all_at_once, connect, echo_once, eventually, malformed, served,
+    skip,
 };
 
 const PEERS: usize = 10_000;
@@ -77,15 +78,6 @@ fn ten_thousand_malformed_headers_leave_nothing_behind() {
     assert_eq!(stopped.number("accepted"), PEERS + THREADS + 1);
 }
 
-/// A client behind a proxy that knows how to speak.
-fn served(to: SocketAddr) -> TcpStream {
-    let mut client = connect(to);
-    let source = ([192, 0, 2, 1], client.local_addr().unwrap().port()).into();
-    client.write_all(&proxy_header::v2(source, to)).unwrap();
-    echo_once(&client, b"good");
-    client
-}
-
 /// A peer that starts a header and never ends it.
 fn slow(to: SocketAddr, number: usize) -> TcpStream {
     let mut peer = connect(to);
@@ -97,40 +89,4 @@ fn slow(to: SocketAddr, number: usize) -> TcpStream {
     };
     peer.write_all(start).unwrap();
     peer
-}
-
-/// Sends what is no header, and sees the connection end.
-fn malformed(to: SocketAddr, number: usize, random: &mut Random) {
-    let mut peer = connect(to);
-    let garbage: Vec<u8> = (0..random.within(0, 300))
-        .map(|_| random.next_u64().to_le_bytes()[0])
-        .collect();
-    let (bytes, ends) = match number % 10 {
-        0 => (garbage, true),
-        1 => ([b"PROXY ", &garbage[..]].concat(), true),
-        2 => ([b"\r\n\r\n\0\r\nQUIT\n", &garbage[..]].concat(), true),
-        3 => (
-            b"PROXY TCP4 192.0.2.1 192.0.2.2 1 65536\r\n".to_vec(),
-            false,
-        ),
-        4 => (b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\n".to_vec(), false),
-        5 => ([b"PROXY UNKNOWN ", &[b'x'; 200][..]].concat(), false),
-        6 => (proxy_header::v2_block(0x21, 0x41, &garbage), false),
-        7 => (proxy_header::v2_block(0x21, 0x11, &[0; 11]), false),
-        8 => (proxy_header::v2_block(0x21, 0x11, &[0; 5000]), false),
-        _ => (
-            b"GET / HTTP/1.1\r\nHost: portamento\r\n\r\n".to_vec(),
-            false,
-        ),
-    };
-    // It may be reset in the middle.
-    peer.write_all(&bytes).ok();
-    if ends {
-        peer.shutdown(Shutdown::Write).ok();
-    }
-    assert!(
-        peer.read(&mut [0]).is_err(),
-        "case {}: reset, not answered",
-        number % 10
-    );
 }

@@ -16,12 +16,14 @@ mod lines;
 mod link;
 mod nobody;
 mod pattern;
+mod pests;
 mod process;
 pub(crate) mod proxy_header;
 mod stuck;
 mod unread;
 
 use std::{
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -40,7 +42,8 @@ pub(crate) use self::{
     },
     nobody::{BlackHole, Nobody},
     pattern::{Pattern, Random},
-    process::{BINARY, Process, binary_for_anybody, listening_ports, open_files, skip},
+    pests::{Pests, loris, malformed, served},
+    process::{BINARY, Process, binary_for_anybody, listening_ports, open_files, own_memory, skip},
     unread::Unread,
 };
 
@@ -67,6 +70,15 @@ pub(crate) fn eventually_some<T>(what: &str, mut look: impl FnMut() -> Option<T>
         }
         assert!(Instant::now() < deadline, "it never came to be: {what}");
         thread::sleep(Duration::from_millis(3));
+    }
+}
+
+/// Sets a flag when it is dropped: also where a test fails whose other threads wait for that.
+pub(crate) struct SetOnDrop<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

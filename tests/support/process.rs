@@ -231,6 +231,15 @@ pub(crate) fn open_files(pid: Pid) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
 }
 
+/// Resident memory that is a process's own, bytes.
+pub(crate) fn own_memory(pid: Pid) -> usize {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let mut lines = status.lines();
+    let line = lines.find(|line| line.starts_with("RssAnon:")).unwrap();
+    let kibibytes: usize = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    kibibytes * 1024
+}
+
 /// The TCP ports that a process itself listens on; none once it has ended.
 pub(crate) fn listening_ports(pid: Pid) -> Vec<u16> {
     let files = procfs::process::Process::new(pid.as_raw_nonzero().get()).and_then(|it| it.fd());
