@@ -161,6 +161,22 @@ fn the_service_forwards_grpc_with_all_its_hardening() {
 }
 
 #[test]
+fn names_resolve_for_the_service() {
+    let Some(machine) = Machine::with(&["portamento.service"]) else {
+        return;
+    };
+    // Without AF_NETLINK the C library can't ask which addresses the host has, and does without.
+    machine.run("echo 127.0.0.1 tempo.example >hosts; mount --bind hosts /etc/hosts");
+    machine
+        .run("sed -i s/127.0.0.1:9095/tempo.example:9095/ /etc/systemd/system/portamento.service");
+    machine.run("systemctl daemon-reload; systemctl start portamento");
+    machine.inside(|| {
+        let _standin = standin();
+        assert_forwards_grpc();
+    });
+}
+
+#[test]
 fn the_service_is_back_at_once_after_a_crash_and_its_watchdog_is_fed() {
     let Some(machine) = Machine::with(&["portamento.service"]) else {
         return;
