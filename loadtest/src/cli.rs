@@ -2,10 +2,12 @@
 
 mod address;
 mod compare;
+mod merge;
 mod output;
 mod overhead;
 mod proxy;
 mod soak;
+mod start;
 mod target;
 mod tcp;
 mod tls;
@@ -18,10 +20,12 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 pub use self::address::Via;
 pub use self::compare::CompareArgs;
+pub use self::merge::MergeArgs;
 pub use self::output::{HdrArgs, OutputArgs};
 pub use self::overhead::{Compression, MixItem, OverheadArgs, Single};
 pub use self::proxy::ProxyCommand;
 pub use self::soak::SoakArgs;
+pub use self::start::StartArgs;
 pub use self::target::TargetArgs;
 pub use self::tcp::{ConnectionsArgs, Direction, LatencyArgs, OriginArgs, TcpArgs, ThroughputArgs};
 pub use self::tls::TlsArgs;
@@ -52,7 +56,7 @@ impl Command {
     /// What flags can say only together.
     fn check(&self) -> Result<(), String> {
         match self {
-            Self::Serve(_) | Self::Origin(_) => Ok(()),
+            Self::Serve(_) | Self::Origin(_) | Self::Merge(_) => Ok(()),
             Self::Overhead(args) => args.check(),
             Self::Compare(args) => args.check(),
             Self::Soak(args) => args.check(),
@@ -94,6 +98,13 @@ pub enum Command {
     /// half-closes, resets. Ends with 0 mismatches or the first one, located. Checks that the
     /// proxy's open files, pipes and memory stay flat.
     Soak(SoakArgs),
+    /// Put the reports of several machines together into one
+    ///
+    /// For load that several machines made at the same time with the same flags; with --start-at
+    /// overhead begins on all of them at once. Latencies are added, rates summed, the paired
+    /// differences of all rounds pooled. Reports that do not go together are refused. Exits with 0
+    /// when the merged report is clean, with 1 otherwise.
+    Merge(MergeArgs),
     /// Be the other end of throughput, latency, connections and soak, for --direct
     Origin(OriginArgs),
 }

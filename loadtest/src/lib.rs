@@ -25,6 +25,7 @@ pub mod compare;
 pub mod connections;
 pub mod fail_if;
 pub mod latency;
+pub mod merge;
 pub mod origin;
 pub mod output;
 pub mod overhead;

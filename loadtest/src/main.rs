@@ -7,7 +7,7 @@ use loadtest::cli::{Cli, Command, HdrArgs, OutputArgs};
 use loadtest::output::Outputs;
 use loadtest::report::AnyReport;
 use loadtest::tcp::origin;
-use loadtest::{compare, connections, latency, overhead, serve, soak, throughput};
+use loadtest::{compare, connections, latency, merge, overhead, serve, soak, throughput};
 
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Command::Connections(args) => {
             told(&args.tcp.output, Some(&args.hdr), || connections::run(args))
         }
+        Command::Merge(args) => told(&args.output, Some(&args.hdr), || merge::run(args)),
     };
     result.unwrap_or_else(|error| {
         report(&error);

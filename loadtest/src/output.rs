@@ -22,8 +22,10 @@ impl<'a> Outputs<'a> {
     /// # Errors
     /// Which flag names what cannot be written, and why.
     pub fn new(args: &'a OutputArgs, hdr: Option<&'a HdrArgs>) -> anyhow::Result<Self> {
+        let html: Form = |report| Ok(report.html());
         let all = [
             ("--json", AnyReport::json as Form, args.json.as_deref()),
+            ("--html", html, args.html.as_deref()),
             ("--csv", AnyReport::csv, args.csv.as_deref()),
             (
                 "--hdr",
@@ -101,6 +103,7 @@ mod tests {
     fn why(json: &Path, csv: &Path) -> String {
         let args = OutputArgs {
             json: Some(json.to_owned()),
+            html: None,
             csv: Some(csv.to_owned()),
         };
         Outputs::new(&args, None).map_or_else(|error| format!("{error:#}"), |_| String::new())

@@ -14,6 +14,30 @@ pub(crate) fn signed_millis(nanoseconds: f64) -> String {
     format!("{millis:+.*}", decimals(millis))
 }
 
+/// `nanoseconds` in the unit that keeps them short, as `27.1 µs`: for text that is no table.
+pub(crate) fn span(nanoseconds: f64) -> String {
+    const UNITS: [(f64, &str); 4] = [(1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns")];
+    let fits = |(size, _): &&(f64, &str)| nanoseconds.abs() >= *size;
+    let (size, unit) = UNITS.iter().find(fits).unwrap_or(&UNITS[3]);
+    let value = nanoseconds / size;
+    let decimals = match value.abs() {
+        _ if value.fract() == 0.0 => 0,
+        v if v < 10.0 => 2,
+        v if v < 100.0 => 1,
+        _ => 0,
+    };
+    format!("{value:.decimals$}\u{a0}{unit}")
+}
+
+/// As [`span`], with its sign: for differences.
+pub(crate) fn signed_span(nanoseconds: f64) -> String {
+    let text = span(nanoseconds.abs());
+    match nanoseconds {
+        n if n < 0.0 => format!("\u{2212}{text}"),
+        _ => format!("+{text}"),
+    }
+}
+
 /// `bytes` in the unit that keeps it below 1024, one decimal.
 pub(crate) fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
@@ -73,6 +97,18 @@ mod tests {
         assert_eq!(millis(10_000_000_000.0), "10000");
         assert_eq!(signed_millis(27_000.0), "+0.027");
         assert_eq!(signed_millis(-27_000.0), "-0.027");
+    }
+
+    #[test]
+    fn spans_have_the_unit_that_fits() {
+        let spans = [0.0, 999.0, 27_140.0, 1e6, 131_204_000.0, 2.5e9].map(span);
+        let spans = spans.map(|text| text.replace('\u{a0}', " "));
+        assert_eq!(
+            spans,
+            ["0 ns", "999 ns", "27.1 µs", "1 ms", "131 ms", "2.50 s"]
+        );
+        assert_eq!(signed_span(-1_500.0), "\u{2212}1.50\u{a0}µs");
+        assert_eq!(signed_span(0.0), "+0\u{a0}ns");
     }
 
     #[test]

@@ -12,6 +12,10 @@ pub struct OutputArgs {
     #[arg(long, value_name = "PATH")]
     pub json: Option<PathBuf>,
 
+    /// Also write the report as one self-contained page to this file
+    #[arg(long, value_name = "PATH")]
+    pub html: Option<PathBuf>,
+
     /// Also write the report's figures to this file, one in each row, comma-separated
     #[arg(long, value_name = "PATH")]
     pub csv: Option<PathBuf>,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::output::{HdrArgs, OutputArgs};
+use super::start::StartArgs;
 use super::target::TargetArgs;
 use super::tls::TlsArgs;
 use super::value::{count, duration, rate, trace_size};
@@ -86,6 +87,10 @@ pub struct OverheadArgs {
     #[arg(long = "fail-if", value_name = "EXPR")]
     pub fail_if: Vec<Condition>,
 
+    /// When to begin.
+    #[command(flatten)]
+    pub start: StartArgs,
+
     /// Where else the report goes.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -133,6 +138,7 @@ impl OverheadArgs {
             return Err("--trace-id: --mix without 'trace' reads none".into());
         }
         self.check_conditions()?;
+        self.start.check()?;
         self.targets.check()
     }
 

@@ -135,6 +135,7 @@ impl Comparing {
             syscalls_unavailable: Some("compare does not count them".to_owned()),
             warnings,
             failed_if: Vec::new(),
+            merged: Vec::new(),
         };
         Ok(judged(report, &args.fail_if))
     }

@@ -87,6 +87,7 @@ async fn measure(args: &OverheadArgs, mut targets: Targets) -> anyhow::Result<Re
             Rounds::Open(Box::new(open))
         }
     };
+    args.start.wait().await?;
     // Enough for windows, congestion control and caches to settle.
     let warm_up = (args.duration / 10).clamp(Duration::from_millis(200), Duration::from_secs(2));
     rounds
@@ -146,6 +147,7 @@ async fn measure(args: &OverheadArgs, mut targets: Targets) -> anyhow::Result<Re
         client_load: seen.client_load,
         warnings: warnings.iter().map(ToString::to_string).collect(),
         failed_if: Vec::new(),
+        merged: Vec::new(),
     };
     let figures = |condition: &Condition| fail_if::overhead_figures(&report, condition);
     let (failed_if, unsure) = fail_if::judge(&args.fail_if, figures);

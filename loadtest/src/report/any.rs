@@ -11,7 +11,7 @@ use super::compare_table::CompareTable;
 use super::measured_table::MeasuredTable;
 use super::soak::SoakTable;
 use super::table::Table;
-use super::{Measured, Report, SCHEMA_VERSION, SoakReport, csv, hdr, json};
+use super::{Measured, Report, SCHEMA_VERSION, SoakReport, csv, hdr, html, json};
 
 /// The report of one command; its field `kind` names the command.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -98,6 +98,11 @@ impl AnyReport {
     /// When it holds what JSON cannot.
     pub fn json(&self) -> anyhow::Result<String> {
         json::text(self)
+    }
+
+    /// As one self-contained page.
+    pub fn html(&self) -> String {
+        html::page(self)
     }
 
     /// Its figures, one in each row.

@@ -170,4 +170,4 @@ fn against(row: &Row, metric: &str) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

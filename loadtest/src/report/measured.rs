@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Comparison, Distribution, Environment, Estimate};
+use super::{Comparison, Distribution, Environment, Estimate, Merged};
 
 /// The result of a command that measures scenarios on targets. Times are seconds, sizes bytes,
 /// unless a name says otherwise.
@@ -43,6 +43,10 @@ pub struct Measured {
     /// The conditions of `--fail-if` that held, each with the figure.
     #[serde(default)]
     pub failed_if: Vec<String>,
+    /// The reports that this one was merged from; none where it is from a run. [`Self::environment`]
+    /// is then that of the first.
+    #[serde(default)]
+    pub merged: Vec<Merged>,
 }
 
 impl Measured {

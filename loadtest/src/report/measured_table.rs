@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::text::wrapped;
+use super::text::{merged, wrapped};
 use super::{Estimate, Measured, Row, Scenario};
 use crate::units::{bytes, millis, short};
 
@@ -46,6 +46,7 @@ fn header(f: &mut Formatter<'_>, report: &Measured, base: &str) -> fmt::Result {
             wrapped(f, &format!("{}: ", target.name), command)?;
         }
     }
+    merged(f, &report.merged)?;
     let run = format!(
         "{:.1} s, {} rounds, {:.0} ms a turn, {} client threads at most; [95 % interval]",
         report.took_s,
@@ -233,4 +234,4 @@ pub(super) fn dash() -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

@@ -6,9 +6,11 @@ mod csv;
 pub mod distribution;
 pub mod environment;
 mod hdr;
+mod html;
 mod json;
 pub mod measured;
 pub mod measured_table;
+mod merged;
 pub mod paired;
 pub mod soak;
 pub mod table;
@@ -22,6 +24,7 @@ pub use self::any::AnyReport;
 pub use self::distribution::Distribution;
 pub use self::environment::Environment;
 pub use self::measured::{Idle, Measured, Row, Scenario, TargetDescription};
+pub use self::merged::Merged;
 pub use self::paired::{Comparison, Difference, Estimate};
 pub use self::soak::{Flat, SoakReport};
 pub use self::tail::{Tail, TailDifference};
@@ -68,6 +71,10 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// The conditions of `--fail-if` that held, each with the figure.
     pub failed_if: Vec<String>,
+    /// The reports that this one was merged from; none where it is from a run. [`Self::environment`]
+    /// is then that of the first.
+    #[serde(default)]
+    pub merged: Vec<Merged>,
 }
 
 impl Report {

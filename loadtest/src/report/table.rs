@@ -4,7 +4,7 @@ mod targets;
 
 use std::fmt::{self, Display, Formatter};
 
-use super::text::wrapped;
+use super::text::{merged, wrapped};
 use super::{Difference, KindReport, Report, TargetReport, ThroughReport, Totals};
 use crate::units::{bytes, millis, signed_millis};
 
@@ -47,6 +47,7 @@ fn header(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
     if report.proxies.is_empty() {
         wrapped(f, "proxy: ", &settings.via.join(" "))?;
     }
+    merged(f, &report.merged)?;
     let plural = if settings.connections == 1 { "" } else { "s" };
     let mode = match settings.rate_per_s {
         None => "closed loop".to_owned(),
@@ -237,4 +238,4 @@ fn footer(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

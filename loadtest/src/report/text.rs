@@ -2,8 +2,23 @@
 
 use std::fmt::{self, Formatter, Write as _};
 
+use super::Merged;
+
 /// The widest line of a table, columns.
 pub(super) const WIDTH: usize = 100;
+
+/// Names the reports that a merged one is made of, with their machines.
+pub(super) fn merged(f: &mut Formatter<'_>, all: &[Merged]) -> fmt::Result {
+    for part in all {
+        let environment = &part.environment;
+        let text = format!(
+            "{:.1} s from {}, {} CPUs, {}, kernel {}",
+            part.took_s, part.started_at, environment.cpus, environment.cpu, environment.kernel
+        );
+        wrapped(f, &format!("merged: {}: ", part.file), &text)?;
+    }
+    Ok(())
+}
 
 /// Writes `text` after `label`, further lines indented below it.
 pub(super) fn wrapped(f: &mut Formatter<'_>, label: &str, text: &str) -> fmt::Result {

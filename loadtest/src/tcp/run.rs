@@ -162,6 +162,7 @@ async fn measure(kind: &str, args: &TcpArgs, cases: &[Case]) -> anyhow::Result<M
         control: None,
         syscalls_unavailable,
         failed_if: Vec::new(),
+        merged: Vec::new(),
     };
     Ok(judged(report, &args.fail_if))
 }

@@ -55,7 +55,7 @@ fn row(target: &str, rate: f64) -> Row {
     }
 }
 
-pub(in crate::report) fn report() -> Measured {
+pub(crate) fn report() -> Measured {
     let failed = |pid: u32| Row {
         target: "haproxy-splice".to_owned(),
         errors: 2,
@@ -112,6 +112,7 @@ pub(in crate::report) fn report() -> Measured {
         syscalls_unavailable: None,
         warnings: vec!["the CPU's frequency governor is 'powersave'".to_owned()],
         failed_if: Vec::new(),
+        merged: Vec::new(),
     }
 }
 

@@ -1,7 +1,9 @@
 //! The figures of `overhead`.
 
 use super::{Figure, Rows, Value};
-use crate::report::{Difference, KindReport, ProxyReport, Report, TargetReport, TargetTotals};
+use crate::report::{
+    Difference, KindReport, ProxyReport, Report, TailDifference, TargetReport, TargetTotals,
+};
 
 impl From<&Difference> for Value {
     fn from(difference: &Difference) -> Self {
@@ -10,6 +12,17 @@ impl From<&Difference> for Value {
             low: Some(difference.low_ns),
             high: Some(difference.high_ns),
             rounds: Some(difference.pairs),
+        }
+    }
+}
+
+impl From<&TailDifference> for Value {
+    fn from(difference: &TailDifference) -> Self {
+        Self {
+            value: difference.difference_ns,
+            low: Some(difference.low_ns),
+            high: Some(difference.high_ns),
+            rounds: None,
         }
     }
 }
@@ -30,26 +43,32 @@ pub(super) fn write(report: &Report, rows: &mut Rows) -> Result<(), ::csv::Error
 fn calls(kind: &KindReport, rows: &mut Rows) -> Result<(), ::csv::Error> {
     let through = kind.through.iter().map(|through| {
         let name = through.proxy.as_str();
-        (name, &through.calls, through.added.as_ref())
+        let tail = Some(&through.added_tail);
+        (name, &through.calls, through.added.as_ref(), tail)
     });
     let own = [
-        ("direct", &kind.direct, None),
-        ("null", &kind.null, kind.noise.as_ref()),
+        ("direct", &kind.direct, None, None),
+        ("null", &kind.null, kind.noise.as_ref(), None),
     ];
-    for (name, calls, added) in own.into_iter().chain(through) {
+    for (name, calls, added, tail) in own.into_iter().chain(through) {
         let of = Figure {
             scenario: &kind.kind,
             target: name,
             ..Figure::default()
         };
         target(of, calls, rows)?;
-        let figure = Figure {
-            metric: "added_p50",
+        let figure = |metric| Figure {
+            metric,
             base: "direct",
             unit: "ns",
             ..of
         };
-        rows.push(figure, added)?;
+        rows.push(figure("added_p50"), added)?;
+        if let Some(tail) = tail {
+            rows.push(figure("added_p90"), tail.p90.as_ref())?;
+            rows.push(figure("added_p99"), tail.p99.as_ref())?;
+            rows.push(figure("added_p99.9"), tail.p999.as_ref())?;
+        }
     }
     Ok(())
 }

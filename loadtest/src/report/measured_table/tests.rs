@@ -54,7 +54,7 @@ fn row(target: &str, is_direct: bool) -> Row {
     }
 }
 
-pub(in crate::report) fn report() -> Measured {
+pub(crate) fn report() -> Measured {
     let scenario = |name: &str, unit: &str| Scenario {
         name: name.to_owned(),
         unit: unit.to_owned(),
@@ -86,6 +86,7 @@ pub(in crate::report) fn report() -> Measured {
         syscalls_unavailable: None,
         warnings: Vec::new(),
         failed_if: Vec::new(),
+        merged: Vec::new(),
     }
 }
 

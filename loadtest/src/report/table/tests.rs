@@ -45,7 +45,7 @@ fn totals_of(target: &str) -> TargetTotals {
     }
 }
 
-pub(in crate::report) fn report() -> Report {
+pub(crate) fn report() -> Report {
     let kind = |kind: &str, p50_ns: u64, added, noise| KindReport {
         kind: kind.to_owned(),
         direct: target(p50_ns),
@@ -119,6 +119,7 @@ pub(in crate::report) fn report() -> Report {
         client_load: 0.42,
         warnings: Vec::new(),
         failed_if: Vec::new(),
+        merged: Vec::new(),
     }
 }
 
