@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use loadtest::report::Report;
 
 use loadtest::{ClientConfig, QuerierClient, StandIn, StandInConfig, TraceId};
-use support::{loadtest, relay};
+use support::{is_valid, loadtest, relay};
 
 fn overhead(args: &[&str]) -> Output {
     loadtest(&[&["overhead"], args].concat())
@@ -60,6 +60,7 @@ fn measure(standin: &StandIn, via: SocketAddr, args: &[&str]) -> (Output, Option
     let output = overhead(&all);
     let report = std::fs::read(&json)
         .ok()
+        .inspect(|json| is_valid(json))
         .map(|json| serde_json::from_slice(&json).unwrap());
     std::fs::remove_file(&json).ok();
     (output, report)

@@ -10,6 +10,7 @@ mod delay;
 pub(crate) mod live_store;
 mod origin;
 mod relay;
+mod schema;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -17,6 +18,7 @@ use std::process::{Command, Output};
 pub(crate) use self::delay::delaying_relay;
 pub(crate) use self::origin::{Origin, measure};
 pub(crate) use self::relay::{crooked_relay, relay};
+pub(crate) use self::schema::{SCHEMA, is_valid};
 
 /// Runs `loadtest` with `args`, to its end.
 pub(crate) fn loadtest(args: &[&str]) -> Output {

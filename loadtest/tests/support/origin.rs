@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::de::DeserializeOwned;
 
-use super::{loadtest, words};
+use super::{is_valid, loadtest, words};
 
 /// An origin that ends with the test.
 pub(crate) struct Origin {
@@ -51,5 +51,6 @@ pub(crate) fn measure<T: DeserializeOwned>(args: &[&str]) -> (Output, T) {
     let report = std::fs::read(&json);
     let report = report.unwrap_or_else(|_| panic!("no report: {:?}", words(&output)));
     std::fs::remove_file(&json).unwrap();
+    is_valid(&report);
     (output, serde_json::from_slice(&report).unwrap())
 }
