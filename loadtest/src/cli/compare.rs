@@ -12,6 +12,10 @@ use super::value::{count, duration};
 use crate::fail_if::{Condition, MEASURED};
 
 /// Flags of `compare`.
+#[allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "[SCENARIO:] is help for a terminal, no link"
+)]
 #[derive(Args, Debug)]
 pub struct CompareArgs {
     /// About 3 minutes in 7 rounds, instead of 20 minutes in 15

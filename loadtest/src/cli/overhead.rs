@@ -15,6 +15,10 @@ use crate::overhead::kind::Kind;
 use crate::standin::TraceId;
 
 /// Flags of `overhead`.
+#[allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "[KIND:] is help for a terminal, no link"
+)]
 #[derive(Args, Debug)]
 pub struct OverheadArgs {
     /// How long to measure, as 20s or 2m, after a warm-up of a tenth of it (at most 2 s)

@@ -10,6 +10,10 @@ use super::proxy::{self, ProxyCommand};
 
 /// What is measured: a backend, directly and through proxies. Without flags, a backend and
 /// portamento are started for the run.
+#[allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "[V6] is help for a terminal, no link"
+)]
 #[derive(Args, Clone, Debug, Default)]
 pub struct TargetArgs {
     /// Measure this backend instead of starting one: IP:PORT, [V6]:PORT or NAME:PORT

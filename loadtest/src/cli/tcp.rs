@@ -27,6 +27,10 @@ pub struct OriginArgs {
 }
 
 /// Flags that the commands over plain TCP share.
+#[allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "[SCENARIO:] is help for a terminal, no link"
+)]
 #[derive(Args, Debug)]
 pub struct TcpArgs {
     /// What is measured; a backend given with --direct must be `loadtest origin`.
