@@ -1,6 +1,6 @@
 //! What counters are told apart by: each a bounded set, with the values of its label.
 
-use super::record::{By, Outcome, Reason};
+use super::outcome::{By, Outcome, Reason};
 
 /// Where the bytes of a direction go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

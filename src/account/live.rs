@@ -18,7 +18,7 @@ use crate::{
     account::{
         labels::{Fallback, Path, Way},
         metrics::WorkerMetrics,
-        record::Reason,
+        outcome::Reason,
     },
     config::Timeouts,
 };

@@ -14,8 +14,8 @@ use super::{
     delay::DelaySampler,
     histogram::{Bounds, Histogram},
     labels::{Connect, Fallback, Path, Way},
+    outcome::{By, Outcome, Reason},
     pulse::Pulse,
-    record::{By, Outcome, Reason},
     rejection::Rejection,
 };
 use crate::sys::{ERRNO_NAMES, errno_name};

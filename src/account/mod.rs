@@ -5,6 +5,7 @@ pub(crate) mod histogram;
 pub(crate) mod labels;
 pub(crate) mod live;
 pub(crate) mod metrics;
+pub(crate) mod outcome;
 pub(crate) mod pulse;
 pub(crate) mod record;
 pub(crate) mod rejection;

@@ -15,7 +15,7 @@ use tracing::{info, warn};
 
 use super::probe::probe;
 use crate::{
-    account::{metrics::Metrics, record::Reason},
+    account::{metrics::Metrics, outcome::Reason},
     config::{Config, SendProxy, UpstreamAddr},
     path::{listener::Gate, worker::Command},
 };

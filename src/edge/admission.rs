@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::sources::{SourceSlot, Sources};
 use crate::{
-    account::{live::ClientPeer, record::Reason, rejection::Rejection},
+    account::{live::ClientPeer, outcome::Reason, rejection::Rejection},
     config::{AccessRules, Config},
 };
 

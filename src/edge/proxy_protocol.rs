@@ -19,8 +19,8 @@ use crate::{
     account::live::ClientPeer,
     config::SendProxy,
     path::{
+        alarms::Alarms,
         socket::{Short, Socket},
-        worker::Alarms,
     },
 };
 

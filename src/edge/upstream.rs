@@ -17,11 +17,11 @@ use tokio::runtime::Handle;
 use crate::{
     account::{
         live::UpstreamPeer,
-        record::{By, Outcome, Reason},
+        outcome::{By, Outcome, Reason},
     },
     config::{SocketOptions, Timeouts, UpstreamAddr},
     edge::options,
-    path::{socket::Socket, worker::Alarms},
+    path::{alarms::Alarms, socket::Socket},
     sys,
 };
 

@@ -9,11 +9,12 @@ use rustix::io::Errno;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::debug;
 
-use super::{relay::relay, socket, socket::Socket, worker::Context};
+use super::{context::Context, relay::relay, socket, socket::Socket};
 use crate::{
     account::{
         live::{ClientPeer, Live, UpstreamPeer},
-        record::{By, ConnectionRecord, Outcome, Reason},
+        outcome::{By, Outcome, Reason},
+        record::ConnectionRecord,
         rejection::Rejection,
     },
     config::{SendProxy, UpstreamAddr},

@@ -2,8 +2,10 @@
 //! runs the [`connection`], whose [`relay`] moves bytes between two [`socket`]s through a
 //! [`buffer`] or a [`pipe`].
 
+pub(crate) mod alarms;
 pub(crate) mod buffer;
 pub(crate) mod connection;
+pub(crate) mod context;
 pub(crate) mod dispatch;
 pub(crate) mod listener;
 pub(crate) mod pipe;

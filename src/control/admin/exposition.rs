@@ -14,7 +14,7 @@ use crate::{
         histogram::{Distribution, Histogram},
         labels::{Connect, Fallback, Path, Way},
         metrics::{Metrics, WorkerMetrics},
-        record::{By, Reason},
+        outcome::{By, Reason},
         rejection::Rejection,
     },
     logging,

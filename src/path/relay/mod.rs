@@ -18,7 +18,7 @@ use crate::{
     account::{
         labels::Way,
         live::Live,
-        record::{By, Outcome, Reason},
+        outcome::{By, Outcome, Reason},
     },
     config::Engine,
     path::{buffer::BufferPool, pipe::PipePool, socket::Socket},
