@@ -13,11 +13,14 @@ mod queriers;
 
 mod alerts;
 mod container;
+mod documents;
 mod image;
 mod kubernetes;
 mod manifests;
+mod migrating;
 mod observability;
 mod operations;
+mod pages;
 mod pod_security;
 mod promql;
 mod release;

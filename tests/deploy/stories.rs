@@ -141,9 +141,10 @@ fn accept_fails() -> Told {
     let echo = Echo::start();
     let process = Process::start(echo.addr(), &["--max-connections", "1000"]);
     let before = scrape(&process);
-    process.allow_more_files(0);
-    let _waiting = connect(process.addr());
+    let mut waiting = Vec::new();
     eventually("it can't accept", || {
+        process.allow_more_files(0); // the scrape's own may only now have gone
+        waiting.push(connect(process.addr()));
         process.count("can't accept; clients wait in the backlog") > 0
     });
     process.allow_all_files(); // a scrape needs one, too
