@@ -69,12 +69,18 @@ fn every_alert_asks_for_what_is_exported() {
 
 #[test]
 fn every_alert_has_a_severity_and_a_runbook_of_its_own() {
+    let runbooks = read(RUNBOOKS);
     let mut names = BTreeSet::new();
     for rule in rules() {
         let name = text(&rule, "alert").to_owned();
         assert!(["info", "warning", "critical"].contains(&text(&rule["labels"], "severity")));
         let runbook = format!("{RUNBOOKS}#{}", name.to_lowercase());
         assert_eq!(text(&rule["annotations"], "runbook_url"), runbook);
+        let heading = format!("\n### {name}\n");
+        assert!(
+            runbooks.contains(&heading),
+            "{RUNBOOKS} has a runbook for {name}"
+        );
         assert!(names.insert(name), "each name once");
     }
 }
