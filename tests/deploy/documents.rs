@@ -1,9 +1,13 @@
-//! Every command line that the pages show is one that the programs understand.
+//! Every command line that the pages show is one that the programs understand, and every link leads
+//! somewhere.
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use portamento::cli::Args;
 
-use crate::pages::{blocks, pages, spans};
+use crate::{
+    pages::{Block, anchors, blocks, links, pages, spans},
+    repository,
+};
 
 /// A command line of one of our programs.
 struct Line {
@@ -47,6 +51,31 @@ fn every_flag_in_a_sentence_exists() {
 }
 
 #[test]
+fn every_link_leads_somewhere() {
+    let mut seen = 0;
+    for page in pages() {
+        for link in links(&page) {
+            let (path, anchor) = link.split_once('#').unwrap_or((&link, ""));
+            let folder = page.rsplit_once('/').map_or("", |(folder, _)| folder);
+            let target = match path {
+                "" => page.clone(),
+                path => format!("{folder}/{path}"),
+            };
+            let target = target.trim_start_matches('/');
+            assert!(repository(target).exists(), "{page}: {link}");
+            if !anchor.is_empty() {
+                assert!(
+                    anchors(target).iter().any(|known| known == anchor),
+                    "{page}: {link}"
+                );
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 20, "only {seen} were found");
+}
+
+#[test]
 fn a_line_with_a_wrong_flag_would_be_found() {
     let lines = ["kubectl exec live-store-0 -- /portamento check --rung http://x:1 | grep error"];
     let [line] = command_lines("a page", lines.map(str::to_owned))
@@ -59,7 +88,7 @@ fn a_line_with_a_wrong_flag_would_be_found() {
 }
 
 /// The lines of a block that a reader would type.
-fn block_lines(block: &crate::pages::Block) -> Vec<String> {
+fn block_lines(block: &Block) -> Vec<String> {
     let whole = block.text.replace("\\\n", " ");
     match block.kind.as_str() {
         "sh" | "bash" | "shell" => whole.lines().map(str::to_owned).collect(),
@@ -142,14 +171,17 @@ fn assert_flags_exist(line: &Line) {
         "portamento" => Args::command(),
         _ => loadtest::cli::Cli::command(),
     };
-    let command = line
-        .words
-        .get(1)
-        .and_then(|name| program.find_subcommand(name));
-    let command = command.unwrap_or(&program);
+    let named = line.words.get(1);
+    let named = named.and_then(|name| program.find_subcommand(name));
+    // Without a subcommand it is the forwarder's flag, or a flag that several of loadtest's have.
+    let commands: Vec<_> = named.map_or_else(
+        || program.get_subcommands().chain([&program]).collect(),
+        |command| vec![command],
+    );
     for word in line.words.iter().filter(|word| word.starts_with("--")) {
         let flag = word.trim_start_matches("--").split('=').next().unwrap();
-        let mut flags = command.get_arguments().filter_map(|arg| arg.get_long());
+        let flags = commands.iter().flat_map(|command| command.get_arguments());
+        let mut flags = flags.filter_map(|arg| arg.get_long());
         let known = ["help", "version"].contains(&flag) || flags.any(|known| known == flag);
         assert!(known, "{}: {:?} has no {word}", line.page, line.words);
     }

@@ -51,13 +51,16 @@ fn listen_port(config: &Config) -> u16 {
 
 #[test]
 fn every_manifest_is_valid_for_the_versions_that_it_is_for() {
-    for (path, set) in live_stores() {
-        assert_valid(std::slice::from_ref(&set), NEWEST);
-        let oldest = if path == EXTRA { OLDEST } else { FIRST_NATIVE };
-        assert_valid(&[set], oldest);
-    }
-    assert_valid(&[document(POLICY)], NEWEST);
-    assert_valid(&[document(POLICY)], OLDEST);
+    let sets = live_stores();
+    let of = |wanted: &[&str]| {
+        let sets = sets.iter().filter(|(path, _)| wanted.contains(path));
+        let sets = sets.map(|(_, set)| set.clone());
+        sets.chain([document(POLICY)]).collect::<Vec<_>>()
+    };
+    // Once for each version: the validator takes long to start.
+    assert_valid(&of(&[NATIVE, EXTRA, KUSTOMIZE]), NEWEST);
+    assert_valid(&of(&[NATIVE, KUSTOMIZE]), FIRST_NATIVE);
+    assert_valid(&of(&[EXTRA]), OLDEST);
 }
 
 #[test]

@@ -13,7 +13,7 @@ pub(crate) struct Block {
     pub(crate) text: String,
 }
 
-/// The README and everything in `docs/`.
+/// The READMEs and everything in `docs/`.
 pub(crate) fn pages() -> Vec<String> {
     let docs = fs::read_dir(repository("docs")).unwrap();
     let mut pages: Vec<_> = docs
@@ -21,7 +21,12 @@ pub(crate) fn pages() -> Vec<String> {
         .filter(|name| name.ends_with(".md"))
         .map(|name| format!("docs/{name}"))
         .collect();
-    pages.extend(["README.md".to_owned(), "CONTRIBUTING.md".to_owned()]);
+    let others = [
+        "README.md",
+        "CONTRIBUTING.md",
+        "deploy/kubernetes/README.md",
+    ];
+    pages.extend(others.map(str::to_owned));
     pages.sort();
     pages
 }
@@ -54,4 +59,40 @@ pub(crate) fn spans(page: &str) -> Vec<String> {
         _ => None,
     });
     spans.collect()
+}
+
+/// Where the links of a page lead, but for those to other sites.
+pub(crate) fn links(page: &str) -> Vec<String> {
+    let page = crate::read(page);
+    let links = Parser::new(&page).filter_map(|event| match event {
+        Event::Start(Tag::Link { dest_url, .. }) => Some(dest_url.into_string()),
+        _ => None,
+    });
+    links.filter(|link| !link.contains("://")).collect()
+}
+
+/// The anchors that a page's headings have where Markdown is shown.
+pub(crate) fn anchors(page: &str) -> Vec<String> {
+    let page = crate::read(page);
+    let mut heading: Option<String> = None;
+    let mut anchors = Vec::new();
+    for event in Parser::new(&page) {
+        match (event, &mut heading) {
+            (Event::Start(Tag::Heading { .. }), _) => heading = Some(String::new()),
+            (Event::Text(text) | Event::Code(text), Some(heading)) => *heading += &text,
+            (Event::End(TagEnd::Heading(_)), _) => {
+                anchors.extend(heading.take().map(|text| slug(&text)));
+            }
+            _ => {}
+        }
+    }
+    anchors
+}
+
+fn slug(heading: &str) -> String {
+    let letters = heading.to_lowercase().replace(' ', "-");
+    letters
+        .chars()
+        .filter(|c| c.is_alphanumeric() || "-_".contains(*c))
+        .collect()
 }
