@@ -17,12 +17,11 @@ pub(super) struct Curve<'a> {
     pub(super) name: String,
     /// Which series, for its colour.
     pub(super) series: usize,
+    /// Whether they are service times, which stand beside response times.
+    pub(super) is_service: bool,
     /// Its latencies.
     pub(super) latency: &'a Distribution,
 }
-
-/// The series of a curve that is not drawn.
-pub(super) const IN_TABLE_ONLY: usize = usize::MAX;
 
 /// The size of a drawing and the room for its labels, px where it is not scaled.
 const WIDTH: f64 = 400.0;
@@ -39,7 +38,6 @@ const POINTS: u32 = 140;
 pub(super) fn figure(title: &str, curves: &[Curve<'_>]) -> Markup {
     let known: Vec<(&Curve<'_>, &Latencies)> = curves
         .iter()
-        .filter(|curve| curve.series != IN_TABLE_ONLY)
         .filter_map(|curve| Some((curve, curve.latency.histogram.as_ref()?)))
         .collect();
     let ends = known.iter().flat_map(|(_, latencies)| {
@@ -58,7 +56,8 @@ pub(super) fn figure(title: &str, curves: &[Curve<'_>]) -> Markup {
                 aria-label={ (title) ": latency by percentile, as in the table below" } {
                 (grid(y, nines))
                 @for (curve, latencies) in &known {
-                    path class={ "curve s" (curve.series) } d=(path(latencies, y, nines)) {
+                    @let service = if curve.is_service { " service" } else { "" };
+                    path class={ "curve s" (curve.series) (service) } d=(path(latencies, y, nines)) {
                         title { (curve.name) }
                     }
                 }

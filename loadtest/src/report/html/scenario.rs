@@ -90,6 +90,7 @@ pub(super) fn curves(scenario: &Scenario) -> Markup {
     let curves = rows.map(|(place, row)| Curve {
         name: row.target.clone(),
         series: series(place),
+        is_service: false,
         latency: &row.latency,
     });
     curves::figure(&scenario.name, &curves.collect::<Vec<_>>())

@@ -18,6 +18,7 @@ fn is_well_formed(page: &str) {
                 matches!(name, "head" | "html") || open.pop() == Some(name),
                 "</{name}>"
             ),
+            _ if tag.matches(" class=").count() > 1 => panic!("two classes: {tag}"),
             None if VOID.contains(&name) => {}
             None => open.push(name),
         }
@@ -66,6 +67,8 @@ fn figures_stand_as_text_beside_the_pictures() {
         "+20\u{a0}µs",
         "too few rounds",
         "portamento, service",
+        "class=\"curve s0\"",
+        "class=\"curve s2 service\"",
         "13\u{202f}176 calls",
     ] {
         assert!(overhead.contains(text), "{text}");

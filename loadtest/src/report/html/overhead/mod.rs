@@ -145,8 +145,8 @@ fn percentiles(report: &Report, names: &[String]) -> Markup {
             p.hint {
                 "The further right, the rarer: each step is a nine more. Both axes are logarithmic. "
                 @if is_open {
-                    "Response times, from the moment at which a call should have begun; the tables \
-                     have service times beside them."
+                    "Response times, from the moment at which a call should have begun; thin and \
+                     dotted: service times, from when it did begin. Where they part, calls waited."
                 }
             }
             (legend(&all))
@@ -168,11 +168,12 @@ fn curves(kind: &KindReport) -> Vec<Curve<'_>> {
         let curve = |name: String, latency| Curve {
             name,
             series,
+            is_service: false,
             latency,
         };
         let service = calls.service.as_ref();
         let service = service.map(|service| Curve {
-            series: curves::IN_TABLE_ONLY,
+            is_service: true,
             ..curve(format!("{name}, service"), service)
         });
         [Some(curve(name.to_owned(), &calls.latency)), service]
