@@ -48,7 +48,6 @@ fn a_proxy_that_adds_a_millisecond_is_measured_as_that() {
         (measured - known).abs() <= open + 0.05 * known,
         "measured {measured} ns instead of {known} ns, {open} ns open: {plain:?} {slow:?}"
     );
-    assert_eq!(report.kinds[0].stands_out(&through[1]), Some(true));
 }
 
 /// A backend that freezes for half a second in every five.

@@ -308,10 +308,15 @@ fn a_condition_that_holds_fails_the_run_and_says_with_which_figure() {
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
     });
+    let (direct, via) = (standin.local_addr().to_string(), via.to_string());
     let run = |condition: &str| {
-        let (output, report) = measure(&standin, via, &["--fail-if", condition]);
+        let common = [
+            "overhead", "--mix", "health", "--direct", &direct, "--via", &via,
+        ];
+        let more = ["--duration", "2s", "--streams", "1", "--fail-if", condition];
+        let (output, report): (_, Report) = support::measure(&[&common[..], &more].concat());
         let (stdout, _) = support::words(&output);
-        (output.status.code(), stdout, report.unwrap().failed_if)
+        (output.status.code(), stdout, report.failed_if)
     };
     let (code, stdout, failed_if) = run("health check:p50-added>200us");
     assert_eq!((code, failed_if.len()), (Some(1), 1), "{stdout}");
@@ -322,7 +327,7 @@ fn a_condition_that_holds_fails_the_run_and_says_with_which_figure() {
     let (code, stdout, failed_if) = run("health check:p50-added>10s");
     assert_eq!((code, failed_if.len()), (Some(0), 0), "{stdout}");
     // Of few calls there is no 99.9th percentile, and what was not seen has not passed.
-    let (code, stdout, failed_if) = run("query range:p99.9-added>10s");
+    let (code, stdout, failed_if) = run("health check:p99.9-added>10s");
     assert_eq!((code, failed_if.len()), (Some(1), 1), "{stdout}");
     assert!(stdout.contains("too little was measured"), "{stdout}");
 }

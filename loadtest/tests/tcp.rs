@@ -256,6 +256,8 @@ fn mistakes_in_the_flags_exit_with_2() {
         &["connections", "--idle", "20001"],
         &["connections", "--direct", "127.0.0.1"],
         &["connections", "--proxy", "direct=x {listen} {upstream}"],
+        &["throughput", "--fail-if", "rate-ratio<fast"],
+        &["latency", "--fail-if", "p99-added>1ms"],
         &["origin", "--listen", "nowhere"],
     ] {
         let output = loadtest(args);
@@ -276,5 +278,39 @@ fn a_duration_that_is_too_short_for_its_turns_is_an_error() {
     assert!(
         stderr.starts_with("Error: --duration 100ms: 120 turns"),
         "{stderr}"
+    );
+}
+
+#[test]
+fn a_condition_that_holds_fails_the_run_and_one_about_nothing_does_before_it() {
+    let proxy = portamento_as("relay");
+    let run = |condition: &str| {
+        let args = [
+            "latency",
+            "--sizes",
+            "64",
+            "--duration",
+            "2s",
+            "--rounds",
+            "6",
+        ];
+        let more = ["--proxy", &proxy, "--fail-if", condition];
+        let output = loadtest(&[args.as_slice(), &more].concat());
+        let (stdout, stderr) = words(&output);
+        (output.status.code(), stdout + &stderr)
+    };
+    let (code, text) = run("64 B:rate-ratio<1000");
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.contains("failed: --fail-if '64 B:rate-ratio<1000': 64 B, relay: "),
+        "{text}"
+    );
+    let (code, text) = run("p99-ratio>1000000");
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = run("1 MiB:rate-ratio<1000");
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.contains("there is no '1 MiB' in this run; there are 64 B"),
+        "{text}"
     );
 }

@@ -178,6 +178,8 @@ mod tests {
         overhead,health check,portamento,p99.9,,ns,760000,,,
         overhead,health check,portamento,max,,ns,950000,,,
         overhead,health check,portamento,added_p50,direct,ns,27000,23000,31000,183
+        overhead,health check,portamento,added_p90,direct,ns,30000,20000,40000,
+        overhead,health check,portamento,added_p99,direct,ns,5000,-5000,15000,
         "#);
         insta::assert_snapshot!(rows(&text, "overhead,all").join("\n"), @r#"
         overhead,all,direct,requests,,requests,4392,,,

@@ -210,13 +210,16 @@ fn footer(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
     )?;
     let hidden = |kind: &KindReport| {
         let mut through = kind.through.iter();
-        through.any(|through| kind.stands_out(through) == Some(false))
+        through.any(|through| {
+            let mut tail = through.added_tail.differences();
+            kind.stands_out(through) == Some(false) || tail.any(|added| !added.stands_out())
+        })
     };
     if report.kinds.iter().any(hidden) {
         wrapped(
             f,
             "~ ",
-            "does not stand out from the noise, which is direct against direct",
+            "does not stand out from the noise: direct against direct, or what chance does to the rounds",
         )?;
     }
     for failure in &report.failures {

@@ -26,3 +26,17 @@ pub struct TailDifference {
     /// Upper end of its 95 % interval.
     pub high_ns: f64,
 }
+
+impl Tail {
+    /// The differences that there are.
+    pub fn differences(&self) -> impl Iterator<Item = &TailDifference> {
+        [&self.p90, &self.p99, &self.p999].into_iter().flatten()
+    }
+}
+
+impl TailDifference {
+    /// Whether the interval leaves out zero.
+    pub fn stands_out(&self) -> bool {
+        self.low_ns > 0.0 || self.high_ns < 0.0
+    }
+}

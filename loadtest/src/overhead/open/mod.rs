@@ -6,6 +6,7 @@
 
 mod lane;
 mod pacer;
+mod round;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use self::lane::Lane;
 use self::pacer::{Pacer, TurnOver};
+use self::round::Round;
 use super::block::{Plan, Sample};
 use super::closed::HOPELESS;
 use super::progress::Progress;
@@ -60,23 +62,6 @@ enum Event {
     },
     /// The timetable has come to its end.
     Over(Pacer),
-}
-
-/// A round of which something is still to come.
-#[derive(Default)]
-struct Round {
-    turns: Vec<(Arm, Turn)>,
-    samples: Vec<(Arm, Sample)>,
-}
-
-impl Round {
-    fn is_whole(&self, arms: usize) -> bool {
-        let sent = self
-            .turns
-            .iter()
-            .map(|(_, turn)| turn.offered - turn.unsent);
-        self.turns.len() == arms && sent.sum::<u64>() == self.samples.len() as u64
-    }
 }
 
 impl Open {
@@ -221,18 +206,12 @@ impl Open {
     }
 
     fn end_round(&mut self, round: Round, whole: bool) {
-        let mut silent = false;
         for (arm, turn) in &round.turns {
             if !self.warming {
                 self.tally.took(*arm, turn);
             }
-            let mut own = round
-                .samples
-                .iter()
-                .filter(|(own, _)| own == arm)
-                .peekable();
-            silent |= own.peek().is_some() && own.all(|(_, sample)| sample.outcome.is_failure());
         }
+        let silent = round.has_silent_arm();
         let whole = whole && round.turns.iter().all(|(_, turn)| turn.unsent == 0);
         for (arm, sample) in round.samples {
             self.tally.record(arm, &[sample], self.warming);

@@ -1,21 +1,20 @@
 //! Samples become figures.
 
+mod report;
 mod tail;
 mod turns;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::report::Context;
 use self::tail::Rounds;
 pub(super) use self::turns::{Turn, Turns};
 use super::block::{Outcome, Sample};
 use super::kind::Kind;
 use super::mix::Mix;
 use super::schedule::Arm;
-use crate::report::{
-    Difference, Distribution, Failure, KindReport, TargetReport, TargetTotals, ThroughReport,
-    Totals,
-};
+use crate::report::{Failure, KindReport, TargetTotals, Totals};
 use crate::stats::{Latencies, median};
 
 /// Everything counted so far.
@@ -244,57 +243,6 @@ fn name(arm: Arm, proxies: &[String]) -> &str {
 
 fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// What the rows of a report have in common.
-struct Context<'a> {
-    proxies: &'a [String],
-    is_open: bool,
-    rounds: u32,
-}
-
-impl KindTally {
-    fn report(mut self, kind: Kind, is_excused: bool, context: &Context<'_>) -> KindReport {
-        let direct = std::mem::take(&mut self.arms[Arm::Direct.place()]);
-        let mut arm = |arm: Arm| {
-            let arm = &mut self.arms[arm.place()];
-            (
-                arm.report(is_excused, context.is_open),
-                Difference::of(std::mem::take(&mut arm.added)),
-                direct.rounds.compare(&arm.rounds, context.rounds),
-            )
-        };
-        let through = context.proxies.iter().enumerate().map(|(place, name)| {
-            let (calls, added, added_tail) = arm(Arm::Through(place));
-            ThroughReport {
-                proxy: name.clone(),
-                calls,
-                added,
-                added_tail,
-            }
-        });
-        let through = through.collect();
-        let (null, noise, _) = arm(Arm::Null);
-        KindReport {
-            kind: kind.to_string(),
-            direct: direct.report(is_excused, context.is_open),
-            null,
-            noise,
-            through,
-        }
-    }
-}
-
-impl ArmTally {
-    fn report(&self, is_excused: bool, is_open: bool) -> TargetReport {
-        TargetReport {
-            requests: self.requests,
-            errors: self.failed + if is_excused { 0 } else { self.different },
-            different: self.different,
-            latency: Distribution::of(&self.latencies),
-            service: is_open.then(|| Distribution::of(&self.services)),
-        }
-    }
 }
 
 #[cfg(test)]

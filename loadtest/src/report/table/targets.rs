@@ -2,8 +2,10 @@
 
 use std::fmt::{self, Formatter};
 
-use super::super::{Distribution, KindReport, ProxyReport, Report, TargetReport, TargetTotals};
-use crate::units::{bytes, millis, short};
+use super::super::{
+    Distribution, KindReport, ProxyReport, Report, Tail, TargetReport, TargetTotals, ThroughReport,
+};
+use crate::units::{bytes, millis, short, signed_millis};
 
 /// All percentiles, a row for each target of each kind.
 pub(super) fn percentiles(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
@@ -11,7 +13,7 @@ pub(super) fn percentiles(f: &mut Formatter<'_>, report: &Report) -> fmt::Result
     if is_open {
         writeln!(
             f,
-            "{:33}{:^45}{:^18}",
+            "{:33}{:^45}{:>18}",
             "", "from when it should begin", "from when it did"
         )?;
     }
@@ -25,20 +27,43 @@ pub(super) fn percentiles(f: &mut Formatter<'_>, report: &Report) -> fmt::Result
         false => writeln!(f)?,
     }
     for kind in &report.kinds {
-        for (place, (name, target)) in rows(kind).enumerate() {
-            let label = if place == 0 { kind.kind.as_str() } else { "" };
-            write!(f, "{label:<16}{name:<17}")?;
-            times(f, target)?;
+        write!(f, "{:<16}{:<17}", kind.kind, "direct")?;
+        times(f, &kind.direct)?;
+        // The null run tells nothing new here.
+        for through in &kind.through {
+            write!(f, "{:<16}{:<17}", "", through.proxy)?;
+            times(f, &through.calls)?;
+            added(f, kind, through)?;
         }
     }
     Ok(())
 }
 
-/// Direct and the proxies; the null run tells nothing new here.
-fn rows(kind: &KindReport) -> impl Iterator<Item = (&str, &TargetReport)> {
-    let through = kind.through.iter();
-    let through = through.map(|through| (through.proxy.as_str(), &through.calls));
-    [("direct", &kind.direct)].into_iter().chain(through)
+/// What a proxy adds to each percentile; marked where that may be nothing.
+fn added(f: &mut Formatter<'_>, kind: &KindReport, through: &ThroughReport) -> fmt::Result {
+    let Tail { p90, p99, p999 } = &through.added_tail;
+    let median = through.added.as_ref();
+    let median = median.map(|added| (added.median_ns, kind.stands_out(through) == Some(true)));
+    let tail = [p90, p99, p999].map(|difference| {
+        let difference = difference.as_ref()?;
+        Some((difference.difference_ns, difference.stands_out()))
+    });
+    let all = [median, tail[0], tail[1], tail[2]];
+    if all.iter().all(Option::is_none) {
+        return Ok(());
+    }
+    write!(f, "{:<18}{:<15}", "", "added")?;
+    for value in all {
+        let text = value.map_or_else(
+            || "-".to_owned(),
+            |(nanoseconds, stands_out)| {
+                let mark = if stands_out { "" } else { "~" };
+                format!("{mark}{}", signed_millis(nanoseconds))
+            },
+        );
+        write!(f, "{text:>9}")?;
+    }
+    writeln!(f)
 }
 
 fn times(f: &mut Formatter<'_>, target: &TargetReport) -> fmt::Result {
@@ -64,7 +89,7 @@ fn times(f: &mut Formatter<'_>, target: &TargetReport) -> fmt::Result {
 pub(super) fn costs(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
     writeln!(
         f,
-        "{:<17}{:>9}{:>9}{:>10}{:^18}{:>9}{:>9}{:^18}",
+        "{:<17}{:>9}{:>9}{:>10}{:^18}{:>9}{:>9}{:>18}",
         "all kinds",
         "answered",
         "offered",

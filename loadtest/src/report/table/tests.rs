@@ -3,7 +3,8 @@
 use super::super::text::WIDTH;
 use super::*;
 use crate::report::{
-    Distribution, Environment, Failure, ProxyReport, SCHEMA_VERSION, Settings, Tail, TargetTotals,
+    Distribution, Environment, Failure, ProxyReport, SCHEMA_VERSION, Settings, Tail,
+    TailDifference, TargetTotals,
 };
 
 fn target(p50_ns: u64) -> TargetReport {
@@ -33,6 +34,14 @@ fn difference(median_ns: f64, half_width: f64) -> Option<Difference> {
     })
 }
 
+fn tail(difference_ns: f64, half_width: f64) -> Option<TailDifference> {
+    Some(TailDifference {
+        difference_ns,
+        low_ns: difference_ns - half_width,
+        high_ns: difference_ns + half_width,
+    })
+}
+
 fn totals_of(target: &str) -> TargetTotals {
     TargetTotals {
         target: target.to_owned(),
@@ -55,7 +64,11 @@ pub(crate) fn report() -> Report {
             proxy: "portamento".to_owned(),
             calls: target(p50_ns + p50_ns / 9),
             added,
-            added_tail: Tail::default(),
+            added_tail: Tail {
+                p90: tail(30e3, 10e3),
+                p99: tail(5e3, 10e3),
+                p999: None,
+            },
         }],
     };
     Report {
@@ -143,12 +156,15 @@ fn a_clean_run() {
     ms                                     p50      p90      p99    p99.9      max
     health check    direct               0.171    0.342    0.513    0.684    0.855
                     portamento           0.190    0.380    0.570    0.760    0.950
+                      added             +0.027   +0.030  ~+0.005        -
     trace, large    direct               131.2    262.4    393.6    524.8    656.0
                     portamento           145.8    291.6    437.3    583.1    728.9
+                      added            ~+1.200   +0.030  ~+0.005        -
     query range     direct               1.204    2.408    3.612    4.816    6.020
                     portamento           1.338    2.676    4.013    5.351    6.689
+                      added                  -   +0.030  ~+0.005        -
 
-    all kinds         answered  offered   machine    proxy CPU       context   system   proxy memory
+    all kinds         answered  offered   machine    proxy CPU       context   system      proxy memory
     for each call      calls/s  calls/s    CPU µs       µs    s/GiB switches    calls   at end     peak
     direct                 657        -       812        -        -        -        -        -        -
     null                   657        -       812        -        -        -        -        -        -
@@ -156,7 +172,7 @@ fn a_clean_run() {
 
     client: 42 % of the time of its 0 threads
     answers: 7.0 GiB compared byte for byte, all identical
-    ~ does not stand out from the noise, which is direct against direct
+    ~ does not stand out from the noise: direct against direct, or what chance does to the rounds
     ");
 }
 
@@ -190,8 +206,9 @@ fn a_run_with_errors() {
     ms                                     p50      p90      p99    p99.9      max
     health check    direct               0.171    0.342    0.513    0.684    0.855
                     portamento           0.190    0.380    0.570    0.760    0.950
+                      added             +0.027   +0.030  ~+0.005        -
 
-    all kinds         answered  offered   machine    proxy CPU       context   system   proxy memory
+    all kinds         answered  offered   machine    proxy CPU       context   system      proxy memory
     for each call      calls/s  calls/s    CPU µs       µs    s/GiB switches    calls   at end     peak
     direct                 657        -       812        -        -        -        -        -        -
     null                   657        -       812        -        -        -        -        -        -
@@ -200,6 +217,7 @@ fn a_run_with_errors() {
     proxy: CPU and memory unknown, for this run did not start it
     client: 42 % of the time of its 0 threads
     answers: 7.0 GiB compared byte for byte, 11 of them different
+    ~ does not stand out from the noise: direct against direct, or what chance does to the rounds
     error: Querier/FindTraceByID 00001000000000000000000000000001 (through): the answer differs from the
            direct one at byte 1234 of 4096
     error: and 11 more
@@ -242,12 +260,16 @@ fn several_proxies_have_a_row_each() {
     ms                                     p50      p90      p99    p99.9      max
     health check    direct               0.171    0.342    0.513    0.684    0.855
                     portamento           0.190    0.380    0.570    0.760    0.950
+                      added             +0.027   +0.030  ~+0.005        -
                     sixteen-letters-     0.190    0.380    0.570    0.760    0.950
+                      added             +0.027   +0.030  ~+0.005        -
     trace, large    direct               131.2    262.4    393.6    524.8    656.0
                     portamento           145.8    291.6    437.3    583.1    728.9
+                      added            ~+1.200   +0.030  ~+0.005        -
                     sixteen-letters-     145.8    291.6    437.3    583.1    728.9
+                      added            ~+1.200   +0.030  ~+0.005        -
 
-    all kinds         answered  offered   machine    proxy CPU       context   system   proxy memory
+    all kinds         answered  offered   machine    proxy CPU       context   system      proxy memory
     for each call      calls/s  calls/s    CPU µs       µs    s/GiB switches    calls   at end     peak
     direct                 657        -       812        -        -        -        -        -        -
     null                   657        -       812        -        -        -        -        -        -
@@ -256,7 +278,7 @@ fn several_proxies_have_a_row_each() {
     system calls: not counted, for perf cannot be run
     client: 42 % of the time of its 0 threads
     answers: 7.0 GiB compared byte for byte, all identical
-    ~ does not stand out from the noise, which is direct against direct
+    ~ does not stand out from the noise: direct against direct, or what chance does to the rounds
     ");
 }
 
