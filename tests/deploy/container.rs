@@ -143,6 +143,25 @@ fn names_of_the_hosts_file_resolve_in_the_static_binary() {
     });
 }
 
+/// What else it may name is loaded from the host, which kills a process whose C library is another:
+/// so it is not even looked at.
+#[test]
+fn names_resolve_in_the_static_binary_whatever_the_hosts_nsswitch_conf_says() {
+    let Some(jail) = Jail::new(&[]) else {
+        return;
+    };
+    let jail = jail.etc("hosts", "127.0.0.1 tempo.example\n");
+    let jail = jail.etc(
+        "nsswitch.conf",
+        "hosts: resolve [!UNAVAIL=return] myhostname\n",
+    );
+    let process = jail.start(&["--upstream", "tempo.example:9095"]);
+    in_network_of(process.pid(), || {
+        let _standin = standin();
+        assert_forwards_grpc();
+    });
+}
+
 #[test]
 fn names_of_the_cluster_resolve_in_the_static_binary() {
     let Some(jail) = Jail::new(&["dnsmasq"]) else {
