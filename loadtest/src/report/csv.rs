@@ -204,7 +204,7 @@ mod tests {
         // What has a comma is quoted, what is missing is left out.
         assert_eq!(rows(&text, "overhead,\"trace, large\",null,added").len(), 1);
         assert_eq!(
-            rows(&text, "overhead,query range,portamento,added").len(),
+            rows(&text, "overhead,query range,portamento,added_p50").len(),
             0
         );
     }
