@@ -16,6 +16,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::cli::MergeArgs;
+use crate::fail_if::{
+    self, Condition, MEASURED, Metric, OVERHEAD, measured_figures, overhead_figures,
+};
 use crate::report::{AnyReport, Environment, Merged};
 
 /// Merges the reports that the flags name.
@@ -32,7 +35,43 @@ pub fn run(args: &MergeArgs) -> anyhow::Result<AnyReport> {
         }
         reports.push((name, report));
     }
-    merge(reports)
+    let mut merged = merge(reports)?;
+    judge(&mut merged, &args.fail_if)?;
+    Ok(merged)
+}
+
+/// Holds `conditions` against the merged report; it also keeps those that held for a single one.
+fn judge(report: &mut AnyReport, conditions: &[Condition]) -> anyhow::Result<()> {
+    let (held, unsure) = match &*report {
+        AnyReport::Overhead(report) => {
+            let kinds = report.kinds.iter().map(|kind| kind.kind.clone());
+            check(conditions, OVERHEAD, &kinds.collect::<Vec<_>>())?;
+            fail_if::judge(conditions, |condition| overhead_figures(report, condition))
+        }
+        AnyReport::Measured(report) => {
+            let scenarios = report
+                .scenarios
+                .iter()
+                .map(|scenario| scenario.name.clone());
+            check(conditions, MEASURED, &scenarios.collect::<Vec<_>>())?;
+            fail_if::judge(conditions, |condition| measured_figures(report, condition))
+        }
+        AnyReport::Soak(_) => return Ok(()), // is not merged
+    };
+    let (failed_if, warnings) = match report {
+        AnyReport::Overhead(report) => (&mut report.failed_if, &mut report.warnings),
+        AnyReport::Measured(report) => (&mut report.failed_if, &mut report.warnings),
+        AnyReport::Soak(_) => return Ok(()),
+    };
+    failed_if.extend(held);
+    warnings.extend(unsure);
+    Ok(())
+}
+
+fn check(conditions: &[Condition], metrics: &[Metric], places: &[String]) -> anyhow::Result<()> {
+    let mut conditions = conditions.iter();
+    let checked = conditions.try_for_each(|condition| condition.check(metrics, places));
+    checked.map_err(anyhow::Error::msg)
 }
 
 fn name(path: &Path) -> String {

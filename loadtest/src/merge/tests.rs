@@ -98,6 +98,21 @@ fn errors_of_any_machine_make_the_whole_unclean() {
 }
 
 #[test]
+fn conditions_are_held_against_the_whole() {
+    let all = || merged(vec![("a", machine(1).into()), ("b", machine(2).into())]).unwrap();
+    let judged = |text: &str| {
+        let mut all = all();
+        judge(&mut all, &[text.parse().unwrap()]).map(|()| all.is_clean())
+    };
+    assert!(judged("errors>0").unwrap());
+    // The pooled interval of 1 to 40 us, against bounds within and beyond it.
+    assert!(!judged("health check:p50-added>1us").unwrap());
+    assert!(judged("health check:p50-added>100us").unwrap());
+    let error = judged("lunch:p50>1ms").unwrap_err().to_string();
+    assert!(error.contains("there is no 'lunch' in this run"), "{error}");
+}
+
+#[test]
 fn what_does_not_go_together_is_refused_with_both_files() {
     let other = |change: fn(&mut Report)| {
         let mut other = machine(2);
