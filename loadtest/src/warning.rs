@@ -23,7 +23,8 @@ pub(crate) enum Warning {
     Saturated(&'static str, String),
     /// A target that was offered so many calls a second and achieved so many.
     RateMissed(String, f64, f64),
-    /// A target, and how many of its calls were never made.
+    /// A target, and how many of its calls were never made: too many waited when their time came,
+    /// or they still waited long after the end.
     Unsent(String, u64),
     /// A kind of call whose answers the backend itself changes.
     Unsteady(String),
@@ -76,7 +77,7 @@ impl Display for Warning {
             ),
             Self::Unsent(target, calls) => write!(
                 f,
-                "{calls} calls to {target} were never made, for too many waited already; its \
+                "{calls} calls to {target} were never made, for too many waited before them; its \
                  percentiles would be higher with them; lower --rate"
             ),
             Self::Unsteady(kind) => write!(

@@ -305,7 +305,7 @@ fn a_condition_that_holds_fails_the_run_and_says_with_which_figure() {
     let standin = StandIn::start(StandInConfig::default()).unwrap();
     let via = relay(standin.local_addr(), |bytes| {
         if !bytes.is_empty() {
-            std::thread::sleep(std::time::Duration::from_millis(1));
+            std::thread::sleep(std::time::Duration::from_millis(10));
         }
     });
     let (direct, via) = (standin.local_addr().to_string(), via.to_string());
@@ -313,15 +313,15 @@ fn a_condition_that_holds_fails_the_run_and_says_with_which_figure() {
         let common = [
             "overhead", "--mix", "health", "--direct", &direct, "--via", &via,
         ];
-        let more = ["--duration", "2s", "--streams", "1", "--fail-if", condition];
+        let more = ["--duration", "3s", "--streams", "1", "--fail-if", condition];
         let (output, report): (_, Report) = support::measure(&[&common[..], &more].concat());
         let (stdout, _) = support::words(&output);
         (output.status.code(), stdout, report.failed_if)
     };
-    let (code, stdout, failed_if) = run("health check:p50-added>200us");
+    let (code, stdout, failed_if) = run("health check:p50-added>2ms");
     assert_eq!((code, failed_if.len()), (Some(1), 1), "{stdout}");
     assert!(
-        stdout.contains("failed: --fail-if 'health check:p50-added>200us': health check, via: "),
+        stdout.contains("failed: --fail-if 'health check:p50-added>2ms': health check, via: "),
         "{stdout}"
     );
     let (code, stdout, failed_if) = run("health check:p50-added>10s");

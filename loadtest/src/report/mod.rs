@@ -196,7 +196,7 @@ pub struct TargetTotals {
     pub offered_per_s: Option<f64>,
     /// Calls answered, a second of this target's turns.
     pub achieved_per_s: f64,
-    /// Calls whose time came and that were never made, in open loop: too many waited already.
+    /// Calls whose time came and that were never made, in open loop: too many waited before them.
     pub unsent: u64,
     /// CPU time of the whole machine in this target's turns, microseconds for each call.
     pub machine_cpu_us_per_request: f64,

@@ -13,7 +13,7 @@ pub(in crate::overhead) struct Turns {
     pub(in crate::overhead) machine: Duration,
     /// Calls whose time came.
     pub(in crate::overhead) offered: u64,
-    /// Those of them that were never made, for too many waited already.
+    /// Those of them that were never made, for too many waited before them.
     pub(in crate::overhead) unsent: u64,
     /// Calls made.
     pub(in crate::overhead) requests: u64,
