@@ -128,7 +128,8 @@ pub(crate) fn malformed(to: SocketAddr, number: usize, random: &mut Random) {
     let (bytes, ends) = match number % 10 {
         0 => (garbage, true),
         1 => ([b"PROXY ", &garbage[..]].concat(), true),
-        2 => ([b"\r\n\r\n\0\r\nQUIT\n", &garbage[..]].concat(), true),
+        // Of no version: by chance it would be a header of version 2 now and then.
+        2 => ([b"\r\n\r\n\0\r\nQUIT\n\x01", &garbage[..]].concat(), true),
         3 => (
             b"PROXY TCP4 192.0.2.1 192.0.2.2 1 65536\r\n".to_vec(),
             false,
