@@ -6,6 +6,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use self::support::{
     Echo, Pests, Scrape, Unread, echo_once, eventually, open_files, own_memory, served,
 };
@@ -31,7 +33,7 @@ fn whoever_pesters_the_process_holds_up_no_byte_and_leaves_nothing_behind() {
             message += 1;
         }
     };
-    let first = Pests::start(process.addr, process.admin, 1);
+    let first = Pests::start(process.addr, process.admin, 1, Duration::ZERO);
     serve_until(&|| first.headers() >= HEADERS / 2);
     let mut headers = first.end();
     eventually("the first half has gone", || {
@@ -40,7 +42,7 @@ fn whoever_pesters_the_process_holds_up_no_byte_and_leaves_nothing_behind() {
     assert!(process.drops() > 0.0, "the pipe behind the log is full");
     let memory = own_memory(process.pid());
 
-    let second = Pests::start(process.addr, process.admin, 2);
+    let second = Pests::start(process.addr, process.admin, 2, Duration::ZERO);
     serve_until(&|| headers + second.headers() >= HEADERS);
     headers += second.end();
     eventually("the second half has gone", || {

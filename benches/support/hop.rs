@@ -20,13 +20,13 @@ use tokio::{
 
 /// The way to the origin.
 #[derive(Clone, Copy, Debug)]
+#[allow(dead_code, reason = "each bench has its own routes")]
 pub(crate) enum Route {
     /// Straight, as control: what machine, client and origin can do.
     Direct,
     /// Through portamento with this engine and every other default.
     Portamento(Engine),
     /// The same with `auto`, but nothing is sampled for `forward_delay_seconds`: what that costs.
-    #[allow(dead_code, reason = "a bench without messages has no use for it")]
     Unsampled,
     /// Through [`copy_bidirectional`], as second control: what the least code does.
     Tokio,
@@ -34,6 +34,7 @@ pub(crate) enum Route {
 
 impl Route {
     /// Its name in the reports.
+    #[allow(dead_code, reason = "some benches have names of their own")]
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Direct => "direct",

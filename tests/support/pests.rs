@@ -32,8 +32,14 @@ pub(crate) struct Pests {
 }
 
 impl Pests {
-    /// Lets them loose. `seed` is that of what the peers send instead of a header.
-    pub(crate) fn start(forwarder: SocketAddr, admin: SocketAddr, seed: u64) -> Self {
+    /// Lets them loose. `seed` is that of what the peers send instead of a header, one after the
+    /// other with a `pause` between.
+    pub(crate) fn start(
+        forwarder: SocketAddr,
+        admin: SocketAddr,
+        seed: u64,
+        pause: Duration,
+    ) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let headers = Arc::new(AtomicUsize::new(0));
         let until_over = |mut act: Box<dyn FnMut() + Send>| {
@@ -62,6 +68,7 @@ impl Pests {
             until_over(Box::new(move || {
                 let number = sent.fetch_add(1, Ordering::Relaxed);
                 malformed(forwarder, number, &mut random);
+                thread::sleep(pause);
             })),
         ];
         Self {
