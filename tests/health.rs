@@ -11,7 +11,8 @@ use std::{net::TcpListener, time::Instant};
 
 use rustix::process::Signal;
 use support::{
-    Echo, End, Origin, Process, Scrape, connections, echoed, eventually, get, read_out, skip,
+    Echo, End, Origin, Process, Scrape, connections, echoed, eventually, eventually_some, get,
+    read_out, skip,
 };
 
 #[test]
@@ -29,7 +30,8 @@ fn ready_follows_the_upstream_within_two_seconds() {
     assert!(answer.body.contains(&addr.to_string()), "{}", answer.body);
     // What an answer is good for, and a scheduler's delay.
     assert!(died.elapsed().as_secs() < 10);
-    let origin = TcpListener::bind(addr).unwrap();
+    // Somebody's connection may have taken the port for a moment.
+    let origin = eventually_some("it listens again", || TcpListener::bind(addr).ok());
     eventually("it is ready again", || {
         get(process.admin(), "/ready").status == 200
     });
