@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// A command line of one of our programs.
-struct Line {
+pub(crate) struct Line {
     page: String,
     words: Vec<String>,
 }
@@ -102,7 +102,7 @@ fn block_lines(block: &Block) -> Vec<String> {
 }
 
 /// The commands of ours among them, and those within what is quoted for `--proxy`.
-fn command_lines(page: &str, lines: impl IntoIterator<Item = String>) -> Vec<Line> {
+pub(crate) fn command_lines(page: &str, lines: impl IntoIterator<Item = String>) -> Vec<Line> {
     let mut found = Vec::new();
     for line in lines {
         let words: Vec<_> = shlex::split(&line).unwrap_or_default();
@@ -116,10 +116,19 @@ fn command_lines(page: &str, lines: impl IntoIterator<Item = String>) -> Vec<Lin
                 }
             }
             let page = page.to_owned();
+            let words = words.iter().flat_map(expanded).collect();
             found.push(Line { page, words });
         }
     }
     found
+}
+
+/// What a shell makes of a word: of a pattern several.
+fn expanded(word: &String) -> Vec<String> {
+    match word.contains('*') {
+        true => ["1", "2"].map(|part| word.replace('*', part)).to_vec(),
+        false => vec![word.clone()],
+    }
 }
 
 /// The words of a command from our program's name on, if it is one.
@@ -154,7 +163,7 @@ fn ours(command: &[String]) -> Option<Vec<String>> {
 }
 
 /// Has the program's own parser read the line.
-fn assert_understood(line: &Line) {
+pub(crate) fn assert_understood(line: &Line) {
     let error = match line.words[0].as_str() {
         "portamento" => Args::try_parse_from(&line.words).err(),
         _ => loadtest::cli::Cli::try_parse_from(&line.words).err(),

@@ -15,6 +15,7 @@ mod alerts;
 mod container;
 mod documents;
 mod image;
+mod job;
 mod kubernetes;
 mod manifests;
 mod migrating;
