@@ -116,7 +116,7 @@ pub(crate) fn command_lines(page: &str, lines: impl IntoIterator<Item = String>)
                 }
             }
             let page = page.to_owned();
-            let words = words.iter().flat_map(expanded).collect();
+            let words = words.iter().flat_map(|word| expanded(word)).collect();
             found.push(Line { page, words });
         }
     }
@@ -124,10 +124,10 @@ pub(crate) fn command_lines(page: &str, lines: impl IntoIterator<Item = String>)
 }
 
 /// What a shell makes of a word: of a pattern several.
-fn expanded(word: &String) -> Vec<String> {
+fn expanded(word: &str) -> Vec<String> {
     match word.contains('*') {
         true => ["1", "2"].map(|part| word.replace('*', part)).to_vec(),
-        false => vec![word.clone()],
+        false => vec![word.to_owned()],
     }
 }
 
