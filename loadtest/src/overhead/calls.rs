@@ -10,6 +10,10 @@ use crate::client::{Call, QuerierClient};
 use crate::proto::tempopb;
 use crate::standin::TraceId;
 
+/// How far back metrics are asked for at most, seconds: a live-store refuses to answer beyond its
+/// `complete_block_timeout`, which is 20 minutes unless set.
+const METRICS_WINDOW: u32 = 15 * 60;
+
 /// One call that a run can make.
 #[derive(Clone, Debug)]
 pub(super) struct MixedCall {
@@ -49,7 +53,7 @@ impl MixedCall {
             }),
             Kind::QueryRange => Call::query_range(&tempopb::QueryRangeRequest {
                 query: "{} | rate() by (resource.service.name)".to_owned(),
-                start: u64::from(start) * 1_000_000_000,
+                start: u64::from(start.max(end.saturating_sub(METRICS_WINDOW))) * 1_000_000_000,
                 end: u64::from(end) * 1_000_000_000,
                 step: 60_000_000_000,
                 max_series: 1_000,
@@ -126,5 +130,17 @@ fn search_request(start: u32, end: u32) -> tempopb::SearchRequest {
         start,
         end,
         ..Default::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_are_asked_for_no_further_back_than_a_live_store_answers() {
+        let call = |start, end| MixedCall::query(Kind::QueryRange, start, end).unwrap().call;
+        assert_eq!(call(10_000, 13_600), call(12_700, 13_600));
+        assert_ne!(call(13_000, 13_600), call(12_700, 13_600));
     }
 }
