@@ -91,8 +91,11 @@ pub(super) fn told(program: &Path, args: &[&str]) -> Option<String> {
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text).into_owned();
     let mut lines = text.lines().map(str::trim);
-    let line = lines.find(|line| line.contains(|c: char| c.is_ascii_digit()));
-    line.map(str::to_owned)
+    let line = lines.find(|line| line.contains(|c: char| c.is_ascii_digit()))?;
+    // Envoy begins with how it was called.
+    let called = program.display().to_string();
+    let line = line.strip_prefix(&called).unwrap_or(line).trim_start();
+    Some(line.to_owned())
 }
 
 const HAPROXY_COMMAND: &str = "{program} -db -f {config}";
