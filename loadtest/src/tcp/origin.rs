@@ -47,6 +47,9 @@ impl Origin {
     pub(crate) fn start(listen: SocketAddr, threads: usize) -> anyhow::Result<Self> {
         let listener = StdListener::bind(listen);
         let listener = listener.with_context(|| format!("cannot listen on {listen}"))?;
+        // The standard library's 128 are too few where a proxy connects for thousands at once: what
+        // finds no room there looks connected, and is reset when its first keepalive asks.
+        rustix::net::listen(&listener, BACKLOG).context("cannot listen")?;
         let local_addr = listener.local_addr()?;
         let soak = Soak::default();
         let mut workers = Vec::new();
@@ -64,6 +67,9 @@ impl Origin {
         Ok(Self { local_addr })
     }
 }
+
+/// Connections that may wait to be accepted; `net.core.somaxconn` may allow fewer.
+const BACKLOG: i32 = 4096;
 
 fn accept(listener: &StdListener, workers: &[mpsc::UnboundedSender<StdStream>]) {
     for worker in workers.iter().cycle() {
