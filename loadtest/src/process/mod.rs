@@ -13,13 +13,13 @@ use std::io::{self, BufRead as _, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use crate::serve;
 
@@ -31,6 +31,8 @@ const START_LIMIT: Duration = Duration::from_secs(10);
 pub(crate) struct Guard {
     name: String,
     child: Child,
+    /// How it ended, once it was waited for.
+    ended: Option<ExitStatus>,
     stderr: Option<Tail>,
 }
 
@@ -49,6 +51,7 @@ impl Guard {
         let mut guard = Self {
             name: name.to_owned(),
             child,
+            ended: None,
             stderr: None,
         };
         guard.stderr = stderr?; // an error ends the child
@@ -60,13 +63,16 @@ impl Guard {
         self.child.id()
     }
 
-    /// Fails when the child has ended, and says how and with which last words.
+    /// Fails when the child has ended, and says how and with which last words. Its children have
+    /// ended, too, by then.
     ///
     /// # Errors
     /// When the child has ended, or cannot be asked.
     pub(crate) fn check(&mut self) -> anyhow::Result<()> {
-        let Some(status) = self.child.try_wait()? else {
-            return Ok(());
+        let status = match self.ended {
+            Some(status) => status,
+            None if !self.has_ended()? => return Ok(()),
+            None => self.end()?,
         };
         let words = self
             .stderr
@@ -75,16 +81,28 @@ impl Guard {
             .unwrap_or_default();
         bail!("{} ended ({status}){words}", self.name);
     }
+
+    /// Whether it has, without waiting for it: until then the number is this child's, and that of
+    /// its group.
+    fn has_ended(&self) -> io::Result<bool> {
+        let asked = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let status = waitid(WaitId::Pid(Pid::from_child(&self.child)), asked)?;
+        Ok(status.is_some())
+    }
+
+    /// Ends what is left of the group, and waits for the child.
+    fn end(&mut self) -> io::Result<ExitStatus> {
+        kill_process_group(Pid::from_child(&self.child), Signal::KILL).ok(); // gone is as good
+        let status = self.child.wait()?;
+        self.ended = Some(status);
+        Ok(status)
+    }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        // Not yet waited for, so the number is still this child's.
-        if let Ok(None) = self.child.try_wait()
-            && let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
-        {
-            kill_process_group(group, Signal::KILL).ok(); // gone already is as good
-            self.child.wait().ok();
+        if self.ended.is_none() {
+            self.end().ok();
         }
     }
 }
@@ -266,6 +284,26 @@ mod tests {
         drop(guard);
         // The pipe ends when its last holder, the grandchild, has ended.
         assert_eq!(stdout.read_line(&mut String::new()).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_child_that_ends_by_itself_leaves_no_children_behind() {
+        let mut command = shell("sleep 600 & exit 3");
+        let mut guard = Guard::spawn("master", command.stdout(Stdio::piped())).unwrap();
+        let mut stdout = guard.child.stdout.take().unwrap();
+        let error = loop {
+            if let Err(error) = guard.check() {
+                break error.to_string();
+            }
+            thread::yield_now();
+        };
+        assert!(error.contains("master ended (exit status: 3)"), "{error}");
+        assert_eq!(
+            stdout.read(&mut [0]).unwrap(),
+            0,
+            "its last holder has ended"
+        );
+        guard.check().unwrap_err();
     }
 
     #[test]
