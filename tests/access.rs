@@ -17,8 +17,8 @@ use portamento::config::{Config, Engine, ListenAddr};
 use socket2::{Domain, Socket, Type};
 
 use self::support::{
-    BINARY, Echo, End, Forwarder, Process, config_for, connect, echo_once, eventually, patient,
-    read_out, skip,
+    BINARY, Echo, End, Forwarder, Process, can_trace, config_for, connect, echo_once, eventually,
+    patient, read_out, skip,
 };
 
 fn forwarder(echo: &Echo, adjust: impl FnOnce(&mut Config)) -> Forwarder {
@@ -211,11 +211,8 @@ fn whom_the_rules_keep_out_is_reset_and_counted() {
 
 #[test]
 fn without_ipv6_in_the_kernel_every_address_of_the_host_is_one_of_ipv4() {
-    let works = Command::new("strace")
-        .args(["-o", "/dev/null", "true"])
-        .status();
-    if !works.is_ok_and(|status| status.success()) {
-        return skip("strace is not installed, or may not trace");
+    if !can_trace() {
+        return;
     }
     let echo = Echo::start();
     let mut command = Command::new("strace");

@@ -9,7 +9,7 @@ mod support;
 
 use std::{cell::RefCell, fs, net::TcpListener, process::Command};
 
-use support::{ENGINES, Foreign, Process, installed};
+use support::{BINARY, ENGINES, Foreign, Process, eventually, installed};
 
 /// Runs a client to its end and returns what it printed.
 fn run(program: &str, args: &[&str]) -> String {
@@ -32,23 +32,47 @@ fn forwarders(server: &Foreign) -> impl Iterator<Item = Process> {
 }
 
 fn iperf3() -> Option<Foreign> {
-    Foreign::start("iperf3", iperf3_args)
+    Foreign::start("iperf3", |port| {
+        vec!["-s".into(), "-p".into(), port.to_string()]
+    })
 }
 
-fn iperf3_args(port: u16) -> Vec<String> {
-    vec!["-s".into(), "-p".into(), port.to_string()]
+/// A server that is there on every machine: the forwarder itself, below a shell.
+fn server_that(shell: &str, ports: impl Fn(u16)) -> Foreign {
+    let script = format!("{shell}; exec \"$0\" --admin off --listen \"127.0.0.1:$1\"");
+    let args = |port: u16| {
+        ports(port);
+        ["-c", &script, BINARY, &port.to_string()]
+            .map(String::from)
+            .into()
+    };
+    Foreign::start("sh", args).expect("there is a shell")
 }
 
 #[test]
 fn a_server_whose_port_was_taken_meanwhile_is_started_on_another() {
     let taken = RefCell::new(None);
-    let server = Foreign::start("iperf3", |port| {
+    let server = server_that(":", |port| {
         let bind = || TcpListener::bind(("127.0.0.1", port)).unwrap();
         taken.borrow_mut().get_or_insert_with(bind); // the first one is
-        iperf3_args(port)
     });
-    let taken = taken.take().map(|taken| taken.local_addr().unwrap());
-    assert_ne!(server.map(|server| server.addr), taken);
+    let taken = taken.take().unwrap().local_addr().unwrap();
+    assert_ne!(server.addr, taken);
+}
+
+#[test]
+fn a_server_takes_its_workers_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("worker");
+    let path = file.display();
+    let server = server_that(&format!("sleep 600 & echo $! >'{path}'"), |_| ());
+    let worker = fs::read_to_string(&file).unwrap();
+    let stat = format!("/proc/{}/stat", worker.trim());
+    // One that has ended stays until somebody asks how.
+    let lives = || fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
+    assert!(lives());
+    drop(server);
+    eventually("the worker has ended", || !lives());
 }
 
 #[test]
@@ -92,16 +116,17 @@ fn h2load_and_curl_with_http2_from_nghttpd() {
     }) else {
         return;
     };
+    let (h2load, curl) = (installed("h2load"), installed("curl"));
     for forwarder in forwarders(&server) {
         let url = |file| format!("http://{}/{file}", forwarder.addr());
-        if installed("h2load") {
+        if h2load {
             for (file, requests) in [("small", "5000"), ("large", "200")] {
                 let args = ["-n", requests, "-c", "8", "-m", "10", "-t", "1", &url(file)];
                 let report = run("h2load", &args);
                 assert!(report.contains(&format!("{requests} succeeded, 0 failed, 0 errored")));
             }
         }
-        if installed("curl") {
+        if curl {
             let fetched = run("curl", &["-sS", "--http2-prior-knowledge", &url("large")]);
             assert!(fetched.bytes().all(|byte| byte == b'l') && fetched.len() == 1 << 20);
         }
@@ -110,6 +135,9 @@ fn h2load_and_curl_with_http2_from_nghttpd() {
 
 #[test]
 fn redis_and_its_benchmark() {
+    if !["redis-cli", "redis-benchmark"].iter().all(installed) {
+        return;
+    }
     let Some(server) = Foreign::start("redis-server", |port| {
         [
             "--port",
@@ -124,9 +152,6 @@ fn redis_and_its_benchmark() {
     }) else {
         return;
     };
-    if !installed("redis-cli") || !installed("redis-benchmark") {
-        return;
-    }
     for forwarder in forwarders(&server) {
         let port = forwarder.addr().port().to_string();
         run("redis-cli", &["-p", &port, "set", "key", "value"]);

@@ -17,7 +17,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
-use support::{BINARY, Echo, Link, Origin, Process, eventually, own_memory, skip};
+use support::{BINARY, Echo, Link, Origin, Process, can_trace, eventually, own_memory, skip};
 
 /// A forwarder under strace, which counts the calls of all its threads.
 struct Traced {
@@ -28,11 +28,7 @@ struct Traced {
 impl Traced {
     /// `None`, with a word to say why, where nothing can be traced.
     fn start(upstream: impl ToString) -> Option<Self> {
-        let works = Command::new("strace")
-            .args(["-c", "-o", "/dev/null", "true"])
-            .status();
-        if !works.is_ok_and(|status| status.success()) {
-            skip("strace is not installed, or may not trace");
+        if !can_trace() {
             return None;
         }
         let summary = tempfile::NamedTempFile::new().unwrap();

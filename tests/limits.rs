@@ -19,8 +19,8 @@ use socket2::SockRef;
 
 use self::support::{
     BINARY, BlackHole, Echo, End, Forwarder, Link, Nobody, Origin, PATIENCE, Pattern, Process, Rig,
-    config_for, connect, echo_once, eventually, eventually_some, exchange, for_each_case, is_reset,
-    pass_to_end, read_out, send_until_stuck, skip, told,
+    can_mount, config_for, connect, echo_once, eventually, eventually_some, exchange,
+    for_each_case, is_reset, pass_to_end, read_out, send_until_stuck, skip, told,
 };
 
 const KIB: usize = 1024;
@@ -142,9 +142,8 @@ fn a_name_that_does_not_resolve_resets_the_client() {
 #[test]
 fn every_address_of_a_name_is_tried() {
     // A name of several addresses needs an /etc/hosts of one's own.
-    let can = Command::new("unshare").args(["--mount", "true"]).output();
-    if !can.is_ok_and(|output| output.status.success()) {
-        return skip("no mount namespace to be had (unshare --mount)");
+    if !can_mount() {
+        return;
     }
     // The resolver sorts: those in front of and behind the one that listens refuse.
     let (origin, _nobody) = eventually_some("three addresses have a port free", || {

@@ -111,6 +111,8 @@ fn a_peer_that_fails_is_told_and_hinders_nobody() {
     .unwrap();
     fs::set_permissions(&broken, fs::Permissions::from_mode(0o755)).unwrap();
     let json = folder.path().join("report.json");
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("{}:{path}", folder.path().display());
     let output = Command::new(env!("CARGO_BIN_EXE_loadtest"))
         .args([
             "compare",
@@ -123,7 +125,7 @@ fn a_peer_that_fails_is_told_and_hinders_nobody() {
         .arg(portamento())
         .arg("--json")
         .arg(&json)
-        .env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()))
+        .env("PATH", path)
         .output()
         .unwrap();
     let (stdout, stderr) = words(&output);

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use loadtest::report::AnyReport;
-use support::{SCHEMA, fits, is_valid, loadtest, portamento_as, words};
+use support::{SCHEMA, fits, is_valid, loadtest, portamento_as, skip, words};
 
 /// Reports of all commands are held against the checked-in schema wherever tests read one; this
 /// holds the schema against the structs.
@@ -84,11 +84,9 @@ fn what_cannot_be_written_is_told_before_the_run() {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn a_browser_shows_the_page_of_a_run() {
     if Command::new("chromium").arg("--version").output().is_err() {
-        eprintln!("skipped: chromium is not in PATH");
-        return;
+        return skip("chromium is not installed");
     }
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("page.html");

@@ -15,7 +15,7 @@ use tokio::runtime::Builder;
 use super::{
     Found, outer_address,
     server::{Http, response},
-    support::{BINARY, BlackHole, Echo, Nobody, Origin, eventually_some, skip},
+    support::{BINARY, BlackHole, Echo, Nobody, Origin, can_mount, eventually_some, skip},
 };
 
 fn check(upstream: impl ToString) -> Found {
@@ -218,9 +218,8 @@ fn a_unix_socket_is_an_upstream_as_well() {
 
 #[test]
 fn an_address_of_a_name_that_refuses_is_a_warning() {
-    let can = Command::new("unshare").args(["--mount", "true"]).output();
-    if !can.is_ok_and(|output| output.status.success()) {
-        return skip("no mount namespace to be had (unshare --mount)");
+    if !can_mount() {
+        return;
     }
     let (origin, _nobody) = eventually_some("two addresses have a port free", || {
         let origin = TcpListener::bind("127.0.0.2:0").unwrap();

@@ -59,7 +59,7 @@ fn the_image_is_small_and_forwards_grpc_under_an_oci_runtime() {
     let Some(binary) = static_binary() else {
         return;
     };
-    if !possible(&["unshare", "buildah", "crun"]) {
+    if !possible(&["buildah", "crun"]) {
         return;
     }
     let workshop = Workshop(tempfile::tempdir().unwrap());

@@ -41,12 +41,6 @@ fn read(path: &str) -> String {
     fs::read_to_string(repository(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// A program from where `.ci/run` puts those of PyPI, else from `PATH`.
-fn tool(name: &str) -> PathBuf {
-    let own = repository("target/tools/bin").join(name);
-    if own.exists() { own } else { name.into() }
-}
-
 /// The documents of a YAML file.
 fn yaml(path: &str) -> Vec<Value> {
     serde_saphyr::from_multiple(&read(path)).unwrap_or_else(|error| panic!("{path}: {error}"))

@@ -4,11 +4,7 @@ use std::{fs, path::Path, process::Command};
 
 use serde_json::{Value, json};
 
-use crate::{
-    read, repository,
-    support::{installed, skip},
-    tool, yaml,
-};
+use crate::{read, repository, support::installed, yaml};
 
 pub(crate) const NATIVE: &str = "deploy/kubernetes/helm/native-sidecar.yaml";
 pub(crate) const EXTRA: &str = "deploy/kubernetes/helm/extra-container.yaml";
@@ -58,8 +54,7 @@ pub(crate) fn with_values(path: &str) -> Value {
 
 /// What kustomize makes of a live-store; `None` where kubectl is missing.
 pub(crate) fn with_kustomize() -> Option<Value> {
-    if !has_kubectl() {
-        skip("kubectl is not installed");
+    if !installed("kubectl") {
         return None;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -72,7 +67,7 @@ pub(crate) fn with_kustomize() -> Option<Value> {
     fs::copy(repository(LIVE_STORE), dir.path().join("live-store.yaml")).unwrap();
     let own = json!({"resources": ["live-store.yaml"], "components": ["component"]});
     fs::write(dir.path().join("kustomization.yaml"), own.to_string()).unwrap();
-    let output = Command::new(tool("kubectl"))
+    let output = Command::new("kubectl")
         .arg("kustomize")
         .arg(dir.path())
         .output()
@@ -84,13 +79,6 @@ pub(crate) fn with_kustomize() -> Option<Value> {
         .try_into()
         .unwrap();
     Some(set)
-}
-
-fn has_kubectl() -> bool {
-    let version = Command::new(tool("kubectl"))
-        .args(["version", "--client"])
-        .output();
-    version.is_ok_and(|output| output.status.success())
 }
 
 /// Holds objects against the schemas of a version of Kubernetes; nothing may be in them that is not
@@ -106,8 +94,8 @@ pub(crate) fn assert_valid(objects: &[Value], version: &str) {
 
 /// Whether objects are valid, and what is said of that; `None` where the validator is missing.
 pub(crate) fn validate(objects: &[Value], version: &str) -> Option<(bool, String)> {
-    let validator = tool("kubernetes-validate");
-    if !installed(&validator) {
+    let validator = "kubernetes-validate";
+    if !installed(validator) {
         return None;
     }
     let dir = tempfile::tempdir().unwrap();

@@ -5,7 +5,6 @@ use std::{
     fs,
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -16,13 +15,12 @@ use tempfile::TempDir;
 use crate::{
     manifests::assert_valid,
     pages::blocks,
-    support::{Echo, connect, echo_once, eventually, installed},
-    tool,
+    support::{Echo, connect, echo_once, end, eventually, installed},
 };
 
 const PAGE: &str = "docs/MIGRATING.md";
 
-/// A running proxy of somebody else's. Dropping it kills it.
+/// A running proxy of somebody else's. Dropping it kills it, and its workers.
 struct Proxy {
     child: Child,
     addr: SocketAddr,
@@ -32,7 +30,7 @@ struct Proxy {
 impl Proxy {
     /// Starts `program` over the blocks of these kinds, with the arguments made of the directory
     /// that they are in, each with its kind for a name.
-    fn start(program: &Path, kinds: &[&str], echo: &Echo, args: &[&str]) -> Self {
+    fn start(program: &str, kinds: &[&str], echo: &Echo, args: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let free = || {
             TcpListener::bind("127.0.0.1:0")
@@ -69,11 +67,7 @@ impl Proxy {
         };
         eventually("the proxy listens", || {
             let ended = proxy.child.try_wait().unwrap();
-            assert!(
-                ended.is_none(),
-                "{} takes no such configuration",
-                program.display()
-            );
+            assert!(ended.is_none(), "{program} takes no such configuration");
             TcpStream::connect(addr).is_ok()
         });
         proxy
@@ -94,8 +88,7 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
+        end(&mut self.child);
     }
 }
 
@@ -147,7 +140,7 @@ fn haproxy() {
     }
     let echo = Echo::start();
     let args = ["-db", "-f", "{dir}/haproxy.yaml"];
-    Proxy::start(Path::new("haproxy"), &["haproxy"], &echo, &args).assert_forwards();
+    Proxy::start("haproxy", &["haproxy"], &echo, &args).assert_forwards();
 }
 
 #[test]
@@ -166,13 +159,12 @@ fn nginx() {
         "-g",
         "daemon off; pid pid; error_log stderr;",
     ];
-    Proxy::start(Path::new("nginx"), &["nginx"], &echo, &args).assert_forwards();
+    Proxy::start("nginx", &["nginx"], &echo, &args).assert_forwards();
 }
 
 #[test]
 fn envoy() {
-    let envoy = tool("envoy");
-    if !installed(&envoy) {
+    if !installed("envoy") {
         return;
     }
     let echo = Echo::start();
@@ -183,19 +175,18 @@ fn envoy() {
         "--concurrency",
         "1",
     ];
-    Proxy::start(&envoy, &["envoy"], &echo, &args).assert_forwards();
+    Proxy::start("envoy", &["envoy"], &echo, &args).assert_forwards();
 }
 
 #[test]
 fn traefik() {
-    let traefik = tool("traefik");
-    if !installed(&traefik) {
+    if !installed("traefik") {
         return;
     }
     let echo = Echo::start();
     let kinds = ["traefik-static", "traefik-dynamic"];
     let args = ["--configFile={dir}/traefik-static.yaml"];
-    Proxy::start(&traefik, &kinds, &echo, &args).assert_forwards();
+    Proxy::start("traefik", &kinds, &echo, &args).assert_forwards();
 }
 
 #[test]

@@ -19,13 +19,15 @@ pub(crate) fn in_network_of<T: Send>(pid: Pid, act: impl FnOnce() -> T + Send) -
     thread::scope(|scope| scope.spawn(act).join()).unwrap_or_else(|panic| resume_unwind(panic))
 }
 
-/// Whether namespaces can be made, with `programs` to work in them; says so where they can't.
+/// Whether namespaces can be made and furnished, with `programs` to work in them; says so where they
+/// can't.
 pub(crate) fn possible(programs: &[&str]) -> bool {
     if !getuid().is_root() {
         skip("only root can make namespaces");
         return false;
     }
-    if !programs.iter().all(installed) {
+    let ours = ["unshare", "nsenter", "mount", "umount", "ip"];
+    if !ours.iter().chain(programs).all(installed) {
         return false;
     }
     let made = Command::new("unshare")

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 use crate::support::{
     BlackHole, Echo, End, Link, Nobody, Origin, Pattern, Process, Scrape, Unread, connect, echoed,
-    eventually, read_out, send_until_stuck, skip,
+    eventually, read_out, send_until_stuck,
 };
 
 /// Scrapes of a process, a minute apart, and how it goes on.
@@ -164,10 +164,7 @@ fn rejects() -> Told {
 fn worker_stalls() -> Option<Told> {
     let origin = Origin::bind();
     let process = Process::start(origin.addr(), &[]);
-    let Some(_stuck) = process.stick_worker() else {
-        skip("strace may not trace here");
-        return None;
-    };
+    let _stuck = process.stick_worker()?;
     let mut stalled = scrape(&process);
     eventually("a worker has stood still", || {
         stalled = scrape(&process);

@@ -122,6 +122,9 @@ fn both_services_are_hardened_alike() {
 
 #[test]
 fn the_service_forwards_grpc_with_all_its_hardening() {
+    if !installed("chrt") {
+        return;
+    }
     let Some(machine) = Machine::with(&["portamento.service"]) else {
         return;
     };

@@ -4,7 +4,6 @@ use std::{
     fs::File,
     io::{self, Read, Seek},
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    path::Path,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -12,9 +11,9 @@ use std::{
 
 use rustix::process::Pid;
 
-use super::{PATIENCE, listening_ports, skip};
+use super::{PATIENCE, end, installed, listening_ports};
 
-/// A server of somebody else's, on a free port. Dropping it kills it.
+/// A server of somebody else's, on a free port. Dropping it kills it, and its workers.
 pub(crate) struct Foreign {
     child: Child,
     pub(crate) addr: SocketAddr,
@@ -80,8 +79,7 @@ impl Foreign {
 
 impl Drop for Foreign {
     fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
+        end(&mut self.child);
     }
 }
 
@@ -96,19 +94,4 @@ fn text_of(file: &mut File) -> String {
     let read: io::Result<_> = file.rewind().and_then(|()| file.read_to_end(&mut text));
     read.unwrap();
     String::from_utf8_lossy(&text).into_owned()
-}
-
-/// Whether there is such a program; says so where there is none.
-pub(crate) fn installed(program: impl AsRef<Path>) -> bool {
-    let program = program.as_ref();
-    let found = Command::new(program)
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok();
-    if !found {
-        skip(&format!("{} is not installed", program.display()));
-    }
-    found
 }

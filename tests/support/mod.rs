@@ -20,6 +20,8 @@ mod pests;
 mod process;
 pub(crate) mod proxy_header;
 mod stuck;
+mod tools;
+mod tree;
 mod unread;
 
 use std::{
@@ -33,7 +35,7 @@ use portamento::config::Engine;
 pub(crate) use self::{
     admin::{Answer, Scrape, ask, connections, echoed, get},
     echo::{Echo, echo_once},
-    foreign::{Foreign, installed},
+    foreign::Foreign,
     forwarder::{Forwarder, Rig, config_for},
     lines::Line,
     link::{
@@ -43,7 +45,9 @@ pub(crate) use self::{
     nobody::{BlackHole, Nobody},
     pattern::{Pattern, Random},
     pests::{Pests, loris, malformed, served},
-    process::{BINARY, Process, binary_for_anybody, listening_ports, open_files, own_memory, skip},
+    process::{BINARY, Process, binary_for_anybody, listening_ports, open_files, own_memory},
+    tools::{can_mount, can_trace, installed, skip},
+    tree::end,
     unread::Unread,
 };
 

@@ -18,12 +18,12 @@ use procfs::{net::TcpState, process::FDTarget};
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use tempfile::TempDir;
 
-use super::{Line, eventually, eventually_some};
+use super::{Line, end, eventually, eventually_some};
 
 /// The binary under test.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_portamento");
 
-/// A running `portamento`. Dropping it kills it.
+/// A running `portamento`. Dropping it kills it, and what runs below a command that ends up as it.
 pub(crate) struct Process {
     child: Child,
     log: Arc<Log>,
@@ -210,8 +210,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
+        end(&mut self.child);
     }
 }
 
@@ -258,10 +257,4 @@ pub(crate) fn listening_ports(pid: Pid) -> Vec<u16> {
         .filter(|entry| sockets.contains(&FDTarget::Socket(entry.inode)))
         .map(|entry| entry.local_address.port())
         .collect()
-}
-
-/// Says why a test proves nothing here.
-#[expect(clippy::print_stderr, reason = "a test that is skipped must say so")]
-pub(crate) fn skip(why: &str) {
-    eprintln!("skipped: {why}");
 }

@@ -9,15 +9,18 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{PATIENCE, Process};
+use super::{PATIENCE, Process, can_trace, skip};
 
 /// Holds a worker's thread, which goes on when this is dropped.
 pub(crate) struct Stuck(Child);
 
 impl Process {
     /// Has the call that `worker-0` sleeps in return late, so that it passes no tick meanwhile.
-    /// `None` where strace is not installed or may not trace.
+    /// `None`, with a word to say why, where strace is not installed or may not trace.
     pub(crate) fn stick_worker(&self) -> Option<Stuck> {
+        if !can_trace() {
+            return None;
+        }
         let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
         let worker = tasks
             .map(|task| task.unwrap().path())
@@ -36,7 +39,7 @@ impl Process {
             .arg(worker.file_name().unwrap())
             .stderr(Stdio::null())
             .spawn()
-            .ok()?;
+            .unwrap();
         let stuck = Stuck(strace);
         let tracer = format!("TracerPid:\t{}\n", stuck.0.id());
         let deadline = Instant::now() + PATIENCE;
@@ -45,6 +48,7 @@ impl Process {
             .contains(&tracer)
         {
             if Instant::now() > deadline {
+                skip("strace may not attach to a process here");
                 return None;
             }
             thread::yield_now();

@@ -253,6 +253,16 @@ pub(crate) fn in_path(name: &str) -> Option<PathBuf> {
     files.find(|file| file.is_file())
 }
 
+/// Says why a test proves nothing here: past what keeps the words of a test that passes to itself.
+#[cfg(test)]
+fn skip(why: &str) {
+    use std::io::Write as _;
+    let thread = thread::current();
+    let test = thread.name().unwrap_or("a thread");
+    let line = format!("skipped: {test}: {why}\n");
+    io::stderr().write_all(line.as_bytes()).ok(); // as one, whatever others write meanwhile
+}
+
 /// A command as one would type it, more or less.
 pub(crate) fn shown(command: &Command) -> String {
     let words = [command.get_program()]

@@ -106,6 +106,7 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
+    use crate::process::{in_path, skip};
 
     #[test]
     fn placeholders_are_filled() {
@@ -129,12 +130,8 @@ mod tests {
                     .to_owned(),
             ),
         };
-        if Command::new("python3").arg("--version").output().is_err() {
-            #[expect(clippy::print_stderr, reason = "says that the test was skipped")]
-            {
-                eprintln!("skipped: no python3");
-            }
-            return;
+        if in_path("python3").is_none() {
+            return skip("python3 is not installed");
         }
         let upstream = listener.local_addr().unwrap().to_string();
         let mut running = Proxy::start(&proxy, &upstream).unwrap();

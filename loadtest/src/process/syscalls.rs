@@ -142,6 +142,7 @@ mod tests {
     use std::io::{BufRead as _, BufReader};
 
     use super::*;
+    use crate::process::skip;
 
     #[test]
     fn counts_are_read() {
@@ -155,11 +156,7 @@ mod tests {
     #[test]
     fn the_calls_of_a_child_are_counted() {
         if let Some(why) = unavailable() {
-            #[expect(clippy::print_stderr, reason = "says that the test was skipped")]
-            {
-                eprintln!("skipped: {why}");
-            }
-            return;
+            return skip(&why);
         }
         // Each line in makes it read and write at least once.
         let mut command = Command::new("sh");
