@@ -130,9 +130,9 @@ impl Config {
 /// The scheduling class of the worker threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Sched {
-    /// SCHED_BATCH: a woken worker does not preempt the process that still produces
+    /// SCHED_BATCH: a woken worker preempts nobody, so that messages gather meanwhile
     Batch,
-    /// SCHED_OTHER
+    /// SCHED_OTHER, the class of any other thread
     Normal,
 }
 

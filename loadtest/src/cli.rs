@@ -90,7 +90,8 @@ pub enum Command {
     ///
     /// haproxy (copying and splicing), nginx, envoy, socat and realm, as far as they are in PATH,
     /// each with the settings that serve it best, one at a time in fresh processes. portamento runs
-    /// twice, as a control. Ends by itself; exits with 0 when direct and portamento came through.
+    /// with its defaults (--sched normal), twice, as a control. Ends by itself; exits with 0 when
+    /// direct and portamento came through.
     Compare(CompareArgs),
     /// Prove that every byte arrives, once, in order, and where it belongs
     ///

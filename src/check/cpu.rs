@@ -94,11 +94,14 @@ impl Throttling {
 fn sched(wanted: Sched) -> Finding {
     const ID: &str = "sched";
     if wanted == Sched::Normal {
-        return Finding::ok(ID, "--sched normal needs nothing");
+        return Finding::ok(ID, "--sched normal needs nothing of the system");
     }
     // On a thread of its own, since there is no way back for this one.
     match thread::spawn(sys::schedule_as_batch).join() {
-        Ok(Ok(())) => Finding::ok(ID, "SCHED_BATCH can be had"),
+        Ok(Ok(())) => Finding::ok(
+            ID,
+            "SCHED_BATCH can be had; it is for cores that no other process keeps busy",
+        ),
         Ok(Err(error)) => Finding::warning(
             ID,
             format_args!(

@@ -35,7 +35,7 @@ fn without_flags_everything_is_default() {
 fn each_flag_reaches_its_setting() {
     let mut config = Config::for_pair(":1".parse().unwrap(), "tempo:2".parse().unwrap());
     config.workers = NonZeroUsize::new(3);
-    config.sched = Sched::Normal;
+    config.sched = Sched::Batch;
     config.relay.engine = Engine::Copy;
     config.relay.buffer_size = 8 << 10;
     config.relay.pipe_size = 1 << 17;
@@ -63,7 +63,7 @@ fn each_flag_reaches_its_setting() {
     config.log.level = LogLevel::Debug;
     config.log.format = LogFormat::Json;
     config.log.access_log = AccessLog::All;
-    let line = "-l :1 -u tempo:2 -w 3 --sched normal --engine copy --buffer-size 8KiB \
+    let line = "-l :1 -u tempo:2 -w 3 --sched batch --engine copy --buffer-size 8KiB \
          --pipe-size 128KiB --max-pipes 4 --connect-timeout 5ms --connect-retry 6s \
          --idle-timeout 7s --half-close-timeout off --max-lifetime 8s --drain-timeout 0s \
          --backlog 9 --keepalive 10s --user-timeout 11s --rcvbuf 12KiB --sndbuf 13KiB \
@@ -228,7 +228,7 @@ const TABLE: &[(&str, &str)] = &[
     ("forward", "[default: none]"),
     ("workers", "auto"),
     ("engine", "auto"),
-    ("sched", "batch"),
+    ("sched", "normal"),
     ("buffer-size", "64KiB"),
     ("pipe-size", "1MiB"),
     ("max-pipes", "[default: by worker]"),

@@ -24,8 +24,8 @@ pub const UPSTREAM: UpstreamAddr = UpstreamAddr::Ip(v4(Ipv4Addr::LOCALHOST, 9095
 pub const WORKERS_RANGE: RangeInclusive<usize> = 1..=256;
 /// Copies and splices, by what is seen.
 pub const ENGINE: Engine = Engine::Auto;
-/// Lets the process that produces go on producing.
-pub const SCHED: Sched = Sched::Batch;
+/// What holds on busy cores, too: a woken batch thread waits there until a neighbour's slice is over.
+pub const SCHED: Sched = Sched::Normal;
 /// Bytes of a copy buffer: a short receive is dry, and it stays in a core's second-level cache.
 pub const BUFFER_SIZE: Size = Size(64 * KIB);
 /// Bytes; below a page there is nothing to win, above 16 MiB only memory to lose.

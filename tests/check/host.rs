@@ -202,10 +202,20 @@ fn a_backlog_beyond_the_kernels_is_a_warning() {
 
 #[test]
 fn what_is_not_wanted_is_not_asked_for() {
-    let found = check("127.0.0.1:0", &["--engine", "copy", "--sched", "normal"]);
+    let found = check("127.0.0.1:0", &["--engine", "copy"]);
     found.has("splice", "ok", &["needs no pipes"]);
     assert!(found.all("pipe-limits").is_empty());
-    found.has("sched", "ok", &["needs nothing"]);
+    found.has("sched", "ok", &["--sched normal needs nothing"]);
+}
+
+#[test]
+fn a_class_that_is_wanted_is_tried() {
+    let found = check("127.0.0.1:0", &["--sched", "batch"]);
+    found.has(
+        "sched",
+        "ok",
+        &["SCHED_BATCH can be had", "no other process"],
+    );
 }
 
 #[test]

@@ -21,14 +21,16 @@ pub struct ProxyCommand {
 }
 
 impl ProxyCommand {
-    /// portamento with its defaults.
+    /// portamento with its defaults. The scheduling class is named, for it decides more than any other
+    /// setting, and reports show the command.
     pub fn portamento(binary: &Path) -> Self {
         let binary = quoted(&binary.display().to_string());
         Self {
             name: "portamento".to_owned(),
             // Several run beside each other: each has an admin port of its own.
             template: format!(
-                "{binary} --listen {{listen}} --upstream {{upstream}} --admin 127.0.0.1:0"
+                "{binary} --listen {{listen}} --upstream {{upstream}} --admin 127.0.0.1:0 \
+                 --sched normal"
             ),
             config: None,
         }
