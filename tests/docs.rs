@@ -7,10 +7,14 @@
 
 mod support;
 
-use std::{collections::BTreeSet, process::Command};
+use std::{collections::BTreeSet, path::Path, process::Command};
 
 use clap::CommandFactory;
-use portamento::{cli::Args, config::Engine};
+use loadtest::cli::ProxyCommand;
+use portamento::{
+    cli::Args,
+    config::{Engine, defaults},
+};
 use support::{BINARY, Rig, Scrape, get};
 
 fn readme() -> String {
@@ -119,4 +123,13 @@ fn every_endpoint_is_described() {
         assert_eq!(get(rig.forwarder.admin(), path).status / 100, 2, "{path}");
     }
     assert_described(&paths);
+}
+
+#[test]
+fn reports_name_the_class_that_is_the_default() {
+    let started = ProxyCommand::portamento(Path::new("portamento")).template;
+    let named = format!("--sched {}", defaults::SCHED);
+    assert!(started.contains(&named), "{started}");
+    let page = include_str!("../docs/BENCHMARKS.md");
+    assert!(page.contains(&format!("the defaults; `{named}`")));
 }
