@@ -34,6 +34,8 @@ pub(crate) struct PipePool {
     limit: usize,
     /// Bytes of capacity to ask for.
     size: usize,
+    /// Bytes of capacity below which a pipe is not taken.
+    least: usize,
     /// Bytes of capacity that the kernel granted last; zero before the first pipe.
     granted: Cell<usize>,
     /// The fewest that were free since the last [`PipePool::trim`]: those nobody needed.
@@ -63,6 +65,7 @@ impl PipePool {
             alive: Cell::new(0),
             limit,
             size,
+            least: WORTHWHILE.min(size), // what was asked for is worth having
             granted: Cell::new(0),
             unused: Cell::new(0),
             refused: Cell::new(None),
@@ -85,6 +88,7 @@ impl PipePool {
         Ok(PipeLease {
             pipe: Some(pipe),
             pending: 0,
+            unmoved: 0,
             pool: Rc::clone(self),
         })
     }
@@ -99,7 +103,7 @@ impl PipePool {
         match Pipe::new(self.size) {
             Ok((pipe, granted)) => {
                 self.granted.set(granted);
-                if granted < WORTHWHILE.min(self.size) {
+                if granted < self.least {
                     return Err(self.refuse(NoPipe::Small));
                 }
                 self.alive.set(self.alive.get() + 1);
@@ -157,8 +161,13 @@ pub(crate) struct PipeLease {
     pipe: Option<Pipe>,
     /// Bytes in the pipe. It can exceed the capacity: a slot may hold a large segment.
     pending: usize,
+    /// How often in a row the kernel moved none of them, and gave no reason.
+    unmoved: u8,
     pool: Rc<PipePool>,
 }
+
+/// So often a drain that moves nothing, and gives no reason, is tried again.
+const TRIES: u8 = 8;
 
 impl PipeLease {
     /// Bytes in the pipe.
@@ -166,7 +175,7 @@ impl PipeLease {
         self.pending
     }
 
-    /// Moves bytes from a socket into the pipe; `Ok(0)` is end of stream. Only an empty pipe is
+    /// Moves bytes from a socket into the pipe; `Ok(0)`: there was none to move. Only an empty pipe is
     /// filled, so that `EAGAIN` has one meaning: the socket is dry.
     ///
     /// # Errors
@@ -185,17 +194,24 @@ impl PipeLease {
     /// Moves bytes from the pipe into a socket and returns how many.
     ///
     /// # Errors
-    /// What splice(2) fails with; the bytes stay in the pipe.
+    /// What splice(2) fails with; the bytes stay in the pipe. `EINTR` asks for another try at once,
+    /// `EIO` says that none has moved a byte.
     pub(crate) fn drain_to(&mut self, to: BorrowedFd<'_>) -> Result<usize, Errno> {
         let Some(pipe) = &self.pipe else {
             return Err(Errno::BADF);
         };
         let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
-        let count = match splice(&pipe.read, None, to, None, self.pending, flags)? {
-            // There are bytes in the pipe: zero says that they can't leave now, not that it ended.
-            0 => return Err(Errno::AGAIN),
-            count => count,
-        };
+        let count = splice(&pipe.read, None, to, None, self.pending, flags)?;
+        if count == 0 {
+            // There are bytes in the pipe, and a full socket would have been `EAGAIN`.
+            self.unmoved += 1;
+            return Err(if self.unmoved < TRIES {
+                Errno::INTR
+            } else {
+                Errno::IO
+            });
+        }
+        self.unmoved = 0;
         self.pending -= count;
         Ok(count)
     }
@@ -220,11 +236,15 @@ struct Pipe {
 }
 
 impl Pipe {
-    /// Makes a pipe and returns it with the capacity that it got, in bytes.
+    /// Makes a pipe and returns it with the capacity that it got, in bytes: what was asked for, or
+    /// the largest part of it, by halves, that the kernel grants (fs.pipe-max-size bounds one pipe,
+    /// fs.pipe-user-pages-soft all of a user's), or what a pipe is born with.
     fn new(size: usize) -> Result<(Self, usize), Errno> {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        // EPERM beyond the user's limit; what the pipe was born with is read back either way.
-        fcntl_setpipe_size(write.as_fd(), size).ok();
+        let mut ask = size;
+        while fcntl_setpipe_size(write.as_fd(), ask).is_err() && ask / 2 >= WORTHWHILE {
+            ask /= 2;
+        }
         let granted = fcntl_getpipe_size(write.as_fd())?;
         Ok((Self { read, write }, granted))
     }

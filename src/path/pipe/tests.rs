@@ -151,7 +151,8 @@ fn at(held: &mut [Held], index: usize, act: impl FnOnce(&mut Held)) {
 
 #[test]
 fn a_pipe_that_the_kernel_makes_small_is_not_used() {
-    let pool = PipePool::new(4, usize::MAX); // nobody gets this: it stays at 64 KiB
+    let mut pool = PipePool::new(4, 64 * 1024);
+    Rc::get_mut(&mut pool).unwrap().least = 64 * 1024 + 1; // as where the kernel grants too little
     assert_eq!(pool.lease().err(), Some(NoPipe::Small));
     assert_eq!((pool.alive(), pool.granted.get()), (0, 64 * 1024));
     // The kernel is not asked again before the next trim.
@@ -161,6 +162,13 @@ fn a_pipe_that_the_kernel_makes_small_is_not_used() {
     pool.trim();
     assert_eq!(pool.lease().err(), Some(NoPipe::Small));
     assert_eq!(pool.granted.get(), 64 * 1024);
+}
+
+#[test]
+fn a_pipe_is_as_large_as_the_kernel_grants_where_more_was_asked_for() {
+    let pool = PipePool::new(1, usize::MAX); // nobody gets this
+    assert!(pool.lease().is_ok());
+    assert!(pool.granted() >= WORTHWHILE, "{}", pool.granted());
 }
 
 #[test]
