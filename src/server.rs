@@ -238,10 +238,12 @@ impl Server {
             None => None,
         };
 
-        let stop = tokio::select! {
-            stop = stops.recv() => stop.unwrap_or(Stop::Now),
-            Some(ended) = loops.join_next() => return ended.map_err(io::Error::other)?,
-            Some(id) = ends.recv() => return Err(io::Error::other(format!("worker {id} has ended"))),
+        let (stop, result) = tokio::select! {
+            stop = stops.recv() => (stop.unwrap_or(Stop::Now), Ok(())),
+            Some(ended) = loops.join_next() => (Stop::Now, ended.map_err(io::Error::other).and_then(|ended| ended)),
+            Some(id) = ends.recv() => {
+                (Stop::Now, Err(io::Error::other(format!("worker {id} has ended"))))
+            }
         };
         self.metrics.draining.store(true, Ordering::Relaxed);
         if self.config.sockets.reuse_port
@@ -257,7 +259,7 @@ impl Server {
             has_successor: self.has_successor,
         };
         drain.run(stop, stops).await;
-        Ok(())
+        result // a failure, too, ends no connection without a record
     }
 
     fn log_start(&self) {

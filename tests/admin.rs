@@ -25,7 +25,7 @@ use support::{
 };
 
 /// Each with its type and labels, as DESIGN and the README have them.
-const SERIES: [&str; 33] = [
+const SERIES: [&str; 35] = [
     "portamento_build_info{version=\"0.1.0\",revision=\"unknown\"}",
     "portamento_connections_accepted_total",
     "portamento_connections_active",
@@ -43,6 +43,8 @@ const SERIES: [&str; 33] = [
     "portamento_upstream_connect_duration_seconds_count",
     "portamento_bytes_total{direction=\"to_upstream\",path=\"copy\"}",
     "portamento_bytes_total{direction=\"to_client\",path=\"splice\"}",
+    "portamento_undelivered_bytes_total{direction=\"to_upstream\"}",
+    "portamento_undelivered_bytes_total{direction=\"to_client\"}",
     "portamento_splice_fallbacks_total{reason=\"limit\"}",
     "portamento_splice_fallbacks_total{reason=\"small\"}",
     "portamento_pipes{state=\"leased\"}",

@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tcp_info::send_queue;
 use tracing::debug;
 
 use crate::{
@@ -49,7 +50,10 @@ pub(crate) struct Live {
     quiet_since: Cell<Instant>,
     /// Whether it was half-closed at the last sweep.
     swept_half_closed: Cell<bool>,
-    /// Set by the sweep or a drain: the task is to end.
+    /// Bytes in both send queues when the sweep last looked, if none were written since.
+    queued: Cell<Option<usize>>,
+    /// Set by the sweep or a drain: the task is to end. [`Reason::Lifetime`] lets it deliver first
+    /// what it has taken.
     cut: Cell<Option<Reason>>,
     /// Set by the sweep: the task is to look after a stall.
     nudged: Cell<bool>,
@@ -61,7 +65,13 @@ pub(crate) struct Live {
     pub(crate) serial: u64,
     /// Both sockets, client's first, while bytes are relayed: for whoever asks the kernel about
     /// them.
-    pub(crate) sockets: RefCell<Option<[Rc<dyn AsFd>; 2]>>,
+    pub(crate) sockets: RefCell<Option<[Rc<dyn Side>; 2]>>,
+}
+
+/// The socket of one side.
+pub(crate) trait Side: AsFd {
+    /// Bytes that were written to it, and that its peer's kernel has not acknowledged.
+    fn undelivered(&self) -> usize;
 }
 
 /// The client's address; a unix socket's client has none.
@@ -134,9 +144,23 @@ impl Live {
         }
     }
 
-    /// Ready when the task is to end. Else it is woken when that happens.
+    /// Bytes that have left in one direction, and that its target's kernel has not acknowledged. Asks
+    /// the kernel; zero before the connection stands, and once its sockets are given up.
+    pub(crate) fn undelivered(&self, way: Way) -> usize {
+        let sockets = self.sockets.borrow();
+        sockets.as_ref().map_or(0, |[client, upstream]| match way {
+            Way::ToUpstream => upstream.undelivered(),
+            Way::ToClient => client.undelivered(),
+        })
+    }
+
+    /// Ready when the task is to end. Else, and where it may deliver first, it is woken when there is
+    /// more to say.
     pub(crate) fn poll_cut(&self, cx: &mut Context<'_>) -> Poll<Reason> {
-        if let Some(reason) = self.cut.get() {
+        let cut = self.cut.get();
+        if let Some(reason) = cut
+            && reason != Reason::Lifetime
+        {
             return Poll::Ready(reason);
         }
         let mut waker = self.waker.borrow_mut();
@@ -146,7 +170,7 @@ impl Live {
         {
             *waker = Some(cx.waker().clone());
         }
-        Poll::Pending
+        cut.map_or(Poll::Pending, Poll::Ready)
     }
 
     /// Whether the sweep found the connection stalled since this was last asked.
@@ -154,8 +178,10 @@ impl Live {
         self.nudged.take()
     }
 
-    fn cut(&self, reason: Reason) {
-        if self.cut.get().is_none() {
+    /// Has the task end. The first reason stands, but what is to end at once does not wait for what
+    /// may deliver first.
+    pub(crate) fn cut(&self, reason: Reason) {
+        if matches!(self.cut.get(), None | Some(Reason::Lifetime)) {
             self.cut.set(Some(reason));
         }
         self.wake();
@@ -172,17 +198,28 @@ impl Live {
         }
     }
 
-    /// The bound that this connection is past, if any. Activity is seen from the byte counts, so
-    /// that the path of a byte needs no clock; it is as exact as the sweeps are frequent.
+    /// The bound that this connection is past, if any. Activity is seen from the byte counts and the
+    /// send queues, so that the path of a byte needs no clock; it is as exact as the sweeps are
+    /// frequent.
     fn overdue(&self, now: Instant, timeouts: &Timeouts) -> Option<Reason> {
         let bytes = self.bytes(Way::ToUpstream) + self.bytes(Way::ToClient);
         let moved = bytes != self.swept_bytes.replace(bytes);
+        let delivering = if moved {
+            self.queued.set(None);
+            false
+        } else {
+            self.look_at_queues()
+        };
         let half_closed = self.half_closed.get();
-        if moved || half_closed != self.swept_half_closed.replace(half_closed) {
+        if moved || delivering || half_closed != self.swept_half_closed.replace(half_closed) {
             self.quiet_since.set(now);
         }
         let quiet = now.saturating_duration_since(self.quiet_since.get());
         let age = now.saturating_duration_since(self.opened);
+        if self.cut.get() == Some(Reason::Lifetime) {
+            let bound = timeouts.half_close.unwrap_or(LIFETIME_GRACE);
+            return (quiet >= bound).then_some(Reason::HalfClose);
+        }
         if half_closed && timeouts.half_close.is_some_and(|bound| quiet >= bound) {
             return Some(Reason::HalfClose);
         }
@@ -191,15 +228,42 @@ impl Live {
             return Some(Reason::Idle);
         }
         // At the end of its life a connection is cut in a quiet moment, if it has one.
+        let resting = self.queued.get() == Some(0);
         let aged = self
             .lifetime
-            .is_some_and(|bound| age >= bound && (!moved || age >= bound + LIFETIME_GRACE));
+            .is_some_and(|bound| age >= bound && (resting || age >= bound + LIFETIME_GRACE));
         aged.then_some(Reason::Lifetime)
+    }
+
+    /// Whether a peer has taken some of what was written to it before the last sweep: one that reads
+    /// slowly is not silent. Where nothing was left then, nobody is asked.
+    fn look_at_queues(&self) -> bool {
+        let before = self.queued.get();
+        if before == Some(0) {
+            return false;
+        }
+        let sockets = self.sockets.borrow();
+        let queued = sockets.iter().flatten().flat_map(send_queue).sum();
+        self.queued.set(Some(queued));
+        before.map_or(queued > 0, |before| queued < before)
+    }
+
+    /// Takes back time in which the peers had no turn, since this worker had none.
+    fn excuse(&self, held: Duration, now: Instant) {
+        let since = self.quiet_since.get() + held;
+        self.quiet_since.set(since.min(now));
     }
 }
 
-/// How long a connection past `--max-lifetime` may go on while bytes move at every sweep.
+/// How long a connection past `--max-lifetime` may go on while it has no quiet moment.
 const LIFETIME_GRACE: Duration = Duration::from_secs(10);
+
+/// How often the connections are swept.
+pub(crate) const SWEEP: Duration = Duration::from_secs(1);
+
+/// How long bytes have to wait for a side that takes none before the task is to look after that: long
+/// beside a sweep, short beside a person's patience.
+const STALL: Duration = Duration::from_secs(2);
 
 /// The connections of one worker.
 #[derive(Default)]
@@ -207,6 +271,12 @@ pub(crate) struct LiveTable {
     rows: RefCell<Vec<Rc<Live>>>,
     /// Connections ever entered; the source of the lifetimes' jitter.
     entered: Cell<u64>,
+    /// Set when all were ended: whoever enters later is ended, too.
+    closed: Cell<Option<Reason>>,
+    /// The last sweep.
+    swept: Cell<Option<Instant>>,
+    /// It judged nobody, since it came late.
+    excused: Cell<bool>,
 }
 
 impl LiveTable {
@@ -234,7 +304,8 @@ impl LiveTable {
             swept_bytes: Cell::new(0),
             quiet_since: Cell::new(opened),
             swept_half_closed: Cell::new(false),
-            cut: Cell::new(None),
+            queued: Cell::new(None),
+            cut: Cell::new(self.closed.get()),
             nudged: Cell::new(false),
             waker: RefCell::new(None),
             index: Cell::new(rows.len()),
@@ -259,12 +330,19 @@ impl LiveTable {
         }
     }
 
-    /// Ends the connections that are past a bound.
+    /// Ends the connections that are past a bound. A sweep that comes late ends none, since what came
+    /// meanwhile has had no turn yet: unless the one before did the same.
     pub(crate) fn sweep(&self, now: Instant, timeouts: &Timeouts) {
+        let last = self.swept.replace(Some(now)).unwrap_or(now);
+        let held = now.saturating_duration_since(last).saturating_sub(SWEEP);
+        let excused = held > SWEEP / 2 && !self.excused.get();
+        self.excused.set(excused);
         for live in self.rows.borrow().iter() {
-            if let Some(reason) = live.overdue(now, timeouts) {
+            if excused {
+                live.excuse(held, now);
+            } else if let Some(reason) = live.overdue(now, timeouts) {
                 live.cut(reason);
-            } else if live.stalled.get() && live.quiet_since.get() < now {
+            } else if live.stalled.get() && live.quiet_since.get() + STALL <= now {
                 live.nudge();
             }
         }
@@ -282,8 +360,9 @@ impl LiveTable {
         page.into_iter().cloned().collect()
     }
 
-    /// Ends all.
+    /// Ends all, and whoever enters from now on.
     pub(crate) fn cut_all(&self, reason: Reason) {
+        self.closed.set(Some(reason));
         for live in self.rows.borrow().iter() {
             live.cut(reason);
         }
@@ -297,3 +376,7 @@ fn jittered(lifetime: Duration, serial: u64) -> Duration {
     let factor = 0.9 + 0.2 * (spread as f64) / 1024.0;
     lifetime.mul_f64(factor)
 }
+
+#[cfg(test)]
+#[path = "live/tests.rs"]
+mod tests;

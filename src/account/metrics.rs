@@ -78,6 +78,7 @@ pub(crate) struct WorkerMetrics {
     /// How long connections lived.
     pub(crate) durations: Histogram,
     bytes: [[Counter; 2]; 2],
+    undelivered: [Counter; Way::ALL.len()],
     fallbacks: [Counter; Fallback::ALL.len()],
     connects: [Counter; Connect::ALL.len()],
     closed: [[Counter; Reason::ALL.len()]; By::ALL.len()],
@@ -106,6 +107,7 @@ impl Default for WorkerMetrics {
             connect_times: Histogram::new(&CONNECT_BOUNDS),
             durations: Histogram::new(&DURATION_BOUNDS),
             bytes: Default::default(),
+            undelivered: Default::default(),
             fallbacks: Default::default(),
             connects: Default::default(),
             closed: Default::default(),
@@ -119,6 +121,13 @@ impl WorkerMetrics {
     pub(crate) fn moved(&self, way: Way, path: Path, count: usize) {
         self.bytes[way as usize][path as usize].add(count as u64);
         self.delay.wrote();
+    }
+
+    /// Notes bytes that had left, and were not delivered when their connection was cut; by way.
+    pub(crate) fn threw_away(&self, undelivered: [usize; Way::ALL.len()]) {
+        for (counter, bytes) in self.undelivered.iter().zip(undelivered) {
+            counter.add(bytes as u64);
+        }
     }
 
     /// Notes that the upstream was reached, and how long that took.
@@ -161,6 +170,11 @@ impl WorkerMetrics {
     /// Bytes moved one way by one path.
     pub(crate) fn bytes_by_path(&self, way: Way, path: Path) -> u64 {
         self.bytes[way as usize][path as usize].get()
+    }
+
+    /// Bytes of one way that were not delivered when their connection was cut.
+    pub(crate) fn undelivered(&self, way: Way) -> u64 {
+        self.undelivered[way as usize].get()
     }
 
     /// Directions that fell back to copying.

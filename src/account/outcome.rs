@@ -135,12 +135,26 @@ impl Outcome {
         }
     }
 
-    /// One side's socket failed.
+    /// A call on one side's socket failed. It is that side's doing only where the errno is the
+    /// network's word of it: for want of memory, or under a sandbox, calls fail on sound connections.
     pub(crate) fn failed(by: By, errno: Errno) -> Self {
-        let reason = match errno {
-            Errno::CONNRESET | Errno::PIPE | Errno::CONNABORTED => Reason::Reset,
-            Errno::TIMEDOUT => Reason::Timeout,
-            _ => Reason::Error,
+        let (by, reason) = match errno {
+            Errno::CONNRESET | Errno::PIPE | Errno::CONNABORTED => (by, Reason::Reset),
+            Errno::TIMEDOUT => (by, Reason::Timeout),
+            // What ICMP of either version makes of a connection (Linux: `icmp_err_convert`,
+            // `icmpv6_err_convert`), and the routes.
+            Errno::NETUNREACH
+            | Errno::HOSTUNREACH
+            | Errno::NETDOWN
+            | Errno::HOSTDOWN
+            | Errno::NONET
+            | Errno::CONNREFUSED
+            | Errno::NOPROTOOPT
+            | Errno::MSGSIZE
+            | Errno::OPNOTSUPP
+            | Errno::ACCESS
+            | Errno::PROTO => (by, Reason::Error),
+            _ => (By::Proxy, Reason::Error),
         };
         Self {
             by,
@@ -152,5 +166,33 @@ impl Outcome {
     /// This process ended it.
     pub(crate) fn cut(reason: Reason) -> Self {
         Self::new(By::Proxy, reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_network_says_is_a_sides_doing() {
+        for (errno, reason) in [
+            (Errno::CONNRESET, Reason::Reset),
+            (Errno::PIPE, Reason::Reset),
+            (Errno::TIMEDOUT, Reason::Timeout),
+            (Errno::HOSTUNREACH, Reason::Error),
+        ] {
+            let outcome = Outcome::failed(By::Client, errno);
+            assert_eq!((outcome.by, outcome.reason), (By::Client, reason));
+        }
+        for errno in [
+            Errno::NOBUFS,
+            Errno::NOMEM,
+            Errno::PERM,
+            Errno::IO,
+            Errno::BADF,
+        ] {
+            let outcome = Outcome::failed(By::Client, errno);
+            assert_eq!((outcome.by, outcome.reason), (By::Proxy, Reason::Error));
+        }
     }
 }

@@ -39,23 +39,19 @@ impl Default for Pulse {
 }
 
 impl Pulse {
-    /// A tick is on its way to the worker; ticks are `period` apart.
-    pub(crate) fn send(&self, tick: Instant, period: Duration) {
-        let (tick, period) = (self.at(tick), nanoseconds(period));
-        let passed = self.passed.load(Ordering::Acquire);
-        let first = if passed >= self.sent.load(Ordering::Relaxed) {
-            tick
-        } else {
-            let first = passed.saturating_add(period);
-            self.waiting_since.load(Ordering::Relaxed).max(first)
-        };
-        self.waiting_since.store(first, Ordering::Relaxed);
+    /// It is time for a tick of the worker.
+    pub(crate) fn send(&self, tick: Instant) {
+        let tick = self.at(tick);
+        if self.passed.load(Ordering::Acquire) >= self.sent.load(Ordering::Relaxed) {
+            self.waiting_since.store(tick, Ordering::Relaxed);
+        }
         self.sent.store(tick, Ordering::Release);
     }
 
-    /// The worker has reached a tick.
-    pub(crate) fn pass(&self, tick: Instant) {
-        let (tick, now) = (self.at(tick), self.at(Instant::now()));
+    /// The worker has passed all ticks until now.
+    pub(crate) fn pass(&self, now: Instant) {
+        let late = nanoseconds(self.waiting(now));
+        let now = self.at(now);
         let window = now / nanoseconds(WINDOW);
         let [latest, before] = &self.latest;
         let last = self.window.swap(window, Ordering::Relaxed);
@@ -64,8 +60,8 @@ impl Pulse {
             let old = latest.swap(0, Ordering::Relaxed);
             before.store(if follows { old } else { 0 }, Ordering::Relaxed);
         }
-        latest.fetch_max(now.saturating_sub(tick), Ordering::Relaxed);
-        self.passed.store(tick, Ordering::Release);
+        latest.fetch_max(late, Ordering::Relaxed);
+        self.passed.store(now, Ordering::Release);
     }
 
     /// How long the worker has had a tick before it; zero if it has passed all.
@@ -98,8 +94,6 @@ fn nanoseconds(duration: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    const PERIOD: Duration = Duration::from_secs(1);
-
     fn after(pulse: &Pulse, seconds: u64) -> Instant {
         pulse.created + Duration::from_secs(seconds)
     }
@@ -107,7 +101,7 @@ mod tests {
     #[test]
     fn a_worker_that_passed_every_tick_waits_for_none() {
         let pulse = Pulse::default();
-        pulse.send(after(&pulse, 1), PERIOD);
+        pulse.send(after(&pulse, 1));
         pulse.pass(after(&pulse, 1));
         assert_eq!(pulse.waiting(after(&pulse, 100)), Duration::ZERO);
     }
@@ -116,31 +110,29 @@ mod tests {
     fn a_stuck_worker_waits_from_the_first_tick_that_it_missed() {
         let pulse = Pulse::default();
         for second in 1..=7 {
-            pulse.send(after(&pulse, second), PERIOD);
+            pulse.send(after(&pulse, second));
         }
         assert_eq!(pulse.waiting(after(&pulse, 8)), Duration::from_secs(7));
         assert_eq!(pulse.stall_max(after(&pulse, 8)), Duration::from_secs(7));
     }
 
     #[test]
-    fn a_slow_worker_is_not_stuck() {
+    fn a_worker_that_was_held_up_is_no_longer_stuck_but_its_stall_is_remembered() {
         let pulse = Pulse::default();
-        for second in 1..=20 {
-            pulse.send(after(&pulse, second), PERIOD);
-            if second > 3 {
-                pulse.pass(after(&pulse, second - 3));
-            }
+        for second in 1..=7 {
+            pulse.send(after(&pulse, second));
         }
-        // It always has three ticks before it, never one for more than four seconds.
-        assert!(pulse.waiting(after(&pulse, 21)) <= Duration::from_secs(4));
+        pulse.pass(after(&pulse, 8)); // all seven at once
+        assert_eq!(pulse.waiting(after(&pulse, 8)), Duration::ZERO);
+        assert_eq!(pulse.stall_max(after(&pulse, 8)), Duration::from_secs(7));
     }
 
     #[test]
     fn a_process_that_was_stopped_as_a_whole_is_not_stuck() {
         let pulse = Pulse::default();
-        pulse.send(after(&pulse, 1), PERIOD);
+        pulse.send(after(&pulse, 1));
         pulse.pass(after(&pulse, 1));
-        pulse.send(after(&pulse, 60), PERIOD);
+        pulse.send(after(&pulse, 60));
         assert_eq!(pulse.waiting(after(&pulse, 60)), Duration::ZERO);
     }
 }

@@ -33,7 +33,8 @@ impl ConnectionRecord {
         }
     }
 
-    /// Counts the end of the connection and logs it as `--access-log` says.
+    /// Counts the end of the connection and logs it as `--access-log` says. To be called while its
+    /// sockets are still there: they tell what was not delivered.
     pub(crate) fn close(mut self, outcome: Outcome) {
         self.write(outcome);
     }
@@ -44,18 +45,26 @@ impl ConnectionRecord {
         self.live
             .metrics
             .closed(outcome.by, outcome.reason, duration);
+        // After both ends of stream the kernel goes on delivering; whatever else ends a connection
+        // throws away what is not delivered yet.
+        let undelivered = match outcome.reason {
+            Reason::Fin => [0; 2],
+            _ => Way::ALL.map(|way| self.live.undelivered(way)),
+        };
+        self.live.metrics.threw_away(undelivered);
         let wanted = match self.access_log {
             AccessLog::Off => false,
             AccessLog::Errors => outcome.reason != Reason::Fin,
             AccessLog::All => true,
         };
         if wanted {
-            self.log(outcome, duration);
+            self.log(outcome, duration, undelivered);
         }
     }
 
-    fn log(&self, outcome: Outcome, duration: Duration) {
+    fn log(&self, outcome: Outcome, duration: Duration, undelivered: [usize; 2]) {
         let live = &*self.live;
+        let [to_upstream, to_client] = undelivered.map(|bytes| (bytes > 0).then_some(bytes));
         info!(
             target: "access",
             client = %live.client.get(),
@@ -65,6 +74,8 @@ impl ConnectionRecord {
             duration_ms = milliseconds(duration),
             bytes_to_upstream = live.bytes(Way::ToUpstream),
             bytes_to_client = live.bytes(Way::ToClient),
+            undelivered_to_upstream = to_upstream,
+            undelivered_to_client = to_client,
             closed_by = %outcome.by,
             reason = %outcome.reason,
             errno = outcome.errno.map(errno_name),

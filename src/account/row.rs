@@ -1,13 +1,13 @@
 //! A live connection as `/connections` shows it.
 
-use std::{os::fd::AsFd, rc::Rc};
+use std::rc::Rc;
 
 use serde::Serialize;
 use tcp_info::{TcpInfo, tcp_info};
 
 use super::{
     labels::Way,
-    live::{Live, UpstreamPeer},
+    live::{Live, Side, UpstreamPeer},
     record::milliseconds,
 };
 
@@ -83,7 +83,7 @@ impl Row {
 }
 
 impl Tcp {
-    fn of(socket: &Rc<dyn AsFd>) -> Option<Self> {
+    fn of(socket: &Rc<dyn Side>) -> Option<Self> {
         let TcpInfo {
             rtt,
             rtt_var,
@@ -92,6 +92,7 @@ impl Tcp {
             congestion_window,
             notsent,
             delivery_rate,
+            ..
         } = tcp_info(socket).ok()?;
         Some(Self {
             rtt_ms: milliseconds(rtt),

@@ -85,7 +85,7 @@ pub struct RelayArgs {
     /// Capacity to ask for each pipe: 64KiB to 64MiB; bytes, KiB or MiB
     ///
     /// The kernel rounds it up to a power of two, and grants an unprivileged process at most
-    /// fs.pipe-max-size (usually 1MiB).
+    /// fs.pipe-max-size (usually 1MiB): where it is less than asked for, pipes are so large.
     #[arg(
         long,
         value_name = "SIZE",
@@ -142,6 +142,8 @@ pub struct TimeoutArgs {
     pub connect_retry: Span,
 
     /// Ends a connection without a byte either way for so long: off, or 1ms to 365d
+    ///
+    /// A peer that still takes what was sent to it, however slowly, is not silent.
     #[arg(
         long,
         value_name = "DUR|off",
@@ -152,6 +154,8 @@ pub struct TimeoutArgs {
     pub idle_timeout: Limit,
 
     /// The same once one side has sent its FIN: off, or 1ms to 365d
+    ///
+    /// It also bounds how long a reset of one side waits until the other has all that came before it.
     #[arg(
         long,
         value_name = "DUR|off",
@@ -164,7 +168,8 @@ pub struct TimeoutArgs {
     /// Age at which a connection is ended: off, or 1ms to 365d
     ///
     /// Makes clients balance again. A tenth more or less, by chance, keeps them from coming back
-    /// all at once.
+    /// all at once. It ends in a quiet moment; without one for 10s it reads no more, delivers what it
+    /// has taken, and resets.
     #[arg(
         long,
         value_name = "DUR|off",

@@ -72,6 +72,7 @@ impl Drain {
         let totals = self.metrics.totals();
         info!(
             accepted = totals.accepted,
+            closed = totals.closed,
             failed = totals.failed,
             rejected = totals.rejected,
             accept_errors = totals.accept_errors,
@@ -89,10 +90,16 @@ impl Drain {
             Stop::Drain => {
                 let bound = self.config.timeouts.drain;
                 info!(connections, timeout = %humantime::format_duration(bound), successor = self.has_successor, "draining");
-                if self.has_successor {
+                let drained = async {
+                    if self.has_successor {
+                        self.stop_accepting().await;
+                    }
+                    self.drained().await;
                     self.stop_accepting().await;
-                }
-                if timeout(bound, self.drained()).await.is_err() {
+                    self.empty().await; // those who came at the last moment are served, too
+                };
+                if timeout(bound, drained).await.is_err() {
+                    self.stop_accepting().await;
                     self.cut().await;
                 }
             }
@@ -103,9 +110,11 @@ impl Drain {
                     self.cut().await;
                 }
             }
-            Stop::Now => self.cut().await,
+            Stop::Now => {
+                self.stop_accepting().await;
+                self.cut().await;
+            }
         }
-        self.stop_accepting().await;
     }
 
     /// Takes in whoever is in the backlog, and closes the listeners.
@@ -152,9 +161,9 @@ impl Drain {
         true
     }
 
-    /// Ends what is left, with a reset to both sides, and says how much that was.
+    /// Ends what is left, with a reset to both sides, and says how much that was. To be called when
+    /// nobody is accepted any more.
     async fn cut(&self) {
-        self.gate.closed.cancel();
         let connections = self.metrics.totals().active;
         if connections == 0 {
             return;

@@ -7,15 +7,12 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-use crate::path::{listener::Gate, worker::Command};
-
-/// How often connections are swept and pools trimmed.
-const SWEEP: Duration = Duration::from_secs(1);
+use crate::{account::live::SWEEP, path::listener::Gate};
 
 /// How often alarms ring, while any is set.
 const ALARMS: Duration = Duration::from_millis(50);
 
-/// Ticks for ever: every second for all workers, faster for those with an alarm set.
+/// Ticks for ever: every second, when connections are swept and pools trimmed, for all workers, faster for those with an alarm set.
 pub(crate) async fn run(gate: Arc<Gate>, alarm_set: Arc<Notify>) {
     let mut next_sweep = Instant::now() + SWEEP;
     let mut next_ring = None;
@@ -35,13 +32,10 @@ pub(crate) async fn run(gate: Arc<Gate>, alarm_set: Arc<Notify>) {
         let dispatch = gate.dispatch.lock().unwrap_or_else(PoisonError::into_inner);
         for worker in dispatch.workers() {
             if sweep {
-                worker.metrics.pulse.send(now.into_std(), SWEEP);
+                worker.metrics.pulse.send(now.into_std());
             }
             if sweep || worker.metrics.alarms.load(Ordering::Acquire) > 0 {
-                worker.tell(Command::Tick {
-                    now: now.into_std(),
-                    sweep,
-                });
+                worker.tick(sweep);
             }
         }
     }

@@ -1,7 +1,10 @@
 //! Socket options. Accepted sockets inherit them from their listener, so that accepting costs one
 //! call; upstream sockets get them one by one.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    time::Duration,
+};
 
 use rustix::{io::Errno, net::sockopt};
 
@@ -15,6 +18,10 @@ pub(crate) fn set_tcp(
     socket: &OwnedFd,
     options: &SocketOptions,
 ) -> Result<(), (&'static str, Errno)> {
+    // Born to be reset: whatever closes the socket, be it the kernel after a SIGKILL, closes it with
+    // a reset, so that no peer takes half of an answer for all of it. `Socket::orderly_on_drop` ends
+    // this where a connection has ended as it should.
+    sockopt::set_socket_linger(socket, Some(Duration::ZERO)).map_err(named("SO_LINGER"))?;
     // A relay has nothing to wait for: what it sends is what somebody else chose to send.
     sockopt::set_tcp_nodelay(socket, true).map_err(named("TCP_NODELAY"))?;
     if let Some(idle) = options.keepalive {

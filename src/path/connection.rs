@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::debug;
 
-use super::{context::Context, relay::relay, socket, socket::Socket};
+use super::{context::Context, relay::relay, socket::Socket};
 use crate::{
     account::{
         live::{ClientPeer, Live, UpstreamPeer},
@@ -37,8 +37,9 @@ pub(crate) struct Accepted {
     pub(crate) opened: Instant,
     /// Which of the forwards it came in by.
     pub(crate) forward: usize,
-    /// Its share of `--max-connections`; the accept loop waits for one when it is dropped.
-    pub(crate) permit: OwnedSemaphorePermit,
+    /// Its share of `--max-connections`; the accept loop waits for one when it is dropped. Absent for
+    /// one that was taken in while the listener closed.
+    pub(crate) permit: Option<OwnedSemaphorePermit>,
     /// What it holds of other bounds; to come where a PROXY header says who the client is.
     pub(crate) admitted: Admitted,
 }
@@ -65,14 +66,14 @@ pub(crate) async fn serve(mut accepted: Accepted, context: Rc<Context>) {
         Ok(ends) => {
             let [client, upstream] = ends;
             let outcome = relay(client, upstream, &context.pools, entry.live()).await;
-            close(ends, outcome, entry.live()).await;
+            deliver(ends, outcome, entry.live(), &context).await;
             outcome
         }
         Err(outcome) => *outcome,
     };
+    record.close(outcome);
     entry.live().sockets.take(); // the last ones are this function's, and close with it
     drop(opened);
-    record.close(outcome);
     // In this order: whoever waits for the permit finds the rest gone.
     drop((entry, accepted.admitted, accepted.permit));
 }
@@ -102,7 +103,6 @@ async fn open(
         Ok(reached) => reached,
         Err(outcome) => {
             live.metrics.not_connected(&outcome);
-            socket::reset(client); // at once: whoever is behind it can try elsewhere
             return Err(outcome);
         }
     };
@@ -110,9 +110,9 @@ async fn open(
         ClientPeer::Ip(_) => Socket::tcp(client),
         ClientPeer::Unix => Socket::unix(client),
     };
+    live.connected(peer);
     let client = client.map_err(unregistered)?;
     client.read_eagerly();
-    live.connected(peer);
     let ends = [Rc::new(client), Rc::new(upstream)];
     live.sockets
         .replace(Some(ends.each_ref().map(|end| Rc::clone(end) as _)));
@@ -128,14 +128,9 @@ async fn identify(
     admitted: &mut Admitted,
 ) -> Result<(OwnedFd, Option<SocketAddr>), Outcome> {
     let socket = Socket::tcp(socket).map_err(unregistered)?;
-    match admit_named(&socket, live, context, admitted).await {
-        // Registered anew when the relay is due, the socket tells anew what it holds.
-        Ok(destination) => Ok((socket.release(), destination)),
-        Err(outcome) => {
-            socket.reset_on_drop();
-            Err(outcome)
-        }
-    }
+    let destination = admit_named(&socket, live, context, admitted).await?;
+    // Registered anew when the relay is due, the socket tells anew what it holds.
+    Ok((socket.release(), destination))
 }
 
 async fn admit_named(
@@ -221,31 +216,45 @@ async fn unless_cut<F: Future>(live: &Live, future: F) -> Result<F::Output, Reas
     .await
 }
 
-/// Settles how both sockets close: FIN stays FIN, a reset stays a reset, and what this process cuts
-/// short is told to both sides as a reset, since neither has seen the end.
-async fn close([client, upstream]: &Ends, outcome: Outcome, live: &Live) {
+/// Settles how both sockets close. They were born to be reset, and what this process cuts short stays
+/// so, since neither side has seen the end. A FIN is earned by both ends of stream; the reset of one
+/// side is passed on after what came before it.
+async fn deliver([client, upstream]: &Ends, outcome: Outcome, live: &Live, context: &Context) {
     match (outcome.reason, outcome.by) {
-        (Reason::Fin, _) => {}
-        (_, By::Proxy) => {
-            client.reset_on_drop();
-            upstream.reset_on_drop();
+        (Reason::Fin, _) => {
+            client.orderly_on_drop();
+            upstream.orderly_on_drop();
         }
-        (_, By::Client) => {
-            flush(upstream, live).await;
-            upstream.reset_on_drop();
+        (Reason::Lifetime, _) => {
+            delivered(client, live, context).await;
+            delivered(upstream, live, context).await;
         }
-        (_, By::Upstream) => {
-            flush(client, live).await;
-            client.reset_on_drop();
-        }
+        (_, By::Proxy) => {}
+        (_, By::Client) => delivered(upstream, live, context).await,
+        (_, By::Upstream) => delivered(client, live, context).await,
     }
 }
 
-/// Waits until what was written before a reset has left this host, since a reset discards what has
-/// not. A peer that takes nothing is given up when the connection is cut.
-async fn flush(socket: &Socket, live: &Live) {
+/// Waits until what was written has reached the peer's kernel, since a reset discards what has not.
+/// Nothing tells when that is so, and the kernel is asked at ticks. A peer that takes nothing is
+/// given up when the connection is cut, or when it is seen to write where nobody reads any more.
+async fn delivered(socket: &Socket, live: &Live, context: &Context) {
+    if socket.in_flight() == 0 {
+        return; // mostly so: on the loopback, acknowledgements are there when a write returns
+    }
     live.half_closed.set(true); // --half-close-timeout bounds the wait
-    unless_cut(live, Box::pin(socket.sent())).await.ok();
+    live.stalled.set(true);
+    while socket.in_flight() > 0 && !socket.is_closed() {
+        let tick = Box::pin(context.alarms.wait(Instant::now()));
+        match unless_cut(live, tick).await {
+            Ok(()) => {}
+            Err(Reason::Lifetime) => context.alarms.wait(Instant::now()).await,
+            Err(_) => return,
+        }
+        if live.take_nudge() && socket.is_writing() {
+            return;
+        }
+    }
 }
 
 #[cfg(test)]

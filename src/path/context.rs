@@ -48,7 +48,7 @@ impl Context {
         }
     }
 
-    /// Ends every connection.
+    /// Ends every connection, and whichever comes yet.
     pub(super) fn cut_all(&self, reason: Reason) {
         self.table.cut_all(reason);
     }

@@ -20,7 +20,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
-use super::{connection::Accepted, dispatch::Dispatch, socket};
+use super::{connection::Accepted, dispatch::Dispatch};
 use crate::{
     account::{live::ClientPeer, metrics::ListenerMetrics, rejection::Rejection},
     edge::{
@@ -102,7 +102,7 @@ impl Gate {
             .await
             .map_err(io::Error::other)?;
         match accept(fd) {
-            Ok((socket, client)) => self.admit(socket, client, forward, permit),
+            Ok((socket, client)) => self.admit(socket, client, forward, Some(permit)),
             Err(Errno::AGAIN) => ready.clear_ready(),
             Err(error) => return Err(error.into()),
         }
@@ -122,12 +122,18 @@ impl Gate {
         }
     }
 
-    /// Accepts whoever is in the backlog now.
+    /// Accepts whoever is in the backlog now: also beyond `--max-connections`, since there is no
+    /// waiting any more. The close that follows would reset them, and leave no record.
     fn accept_backlog(&self, fd: &AsyncFd<OwnedFd>, forward: usize) {
-        while let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned()
-            && let Ok((socket, client)) = accept(fd)
-        {
-            self.admit(socket, client, forward, permit);
+        loop {
+            match accept(fd) {
+                Ok((socket, client)) => {
+                    let permit = Arc::clone(&self.permits).try_acquire_owned().ok();
+                    self.admit(socket, client, forward, permit);
+                }
+                Err(Errno::INTR | Errno::CONNABORTED) => {}
+                Err(_) => return,
+            }
         }
     }
 
@@ -136,15 +142,14 @@ impl Gate {
         socket: OwnedFd,
         client: ClientPeer,
         forward: usize,
-        permit: OwnedSemaphorePermit,
+        permit: Option<OwnedSemaphorePermit>,
     ) {
         let admitted = match self.judge(client) {
             Ok(admitted) => admitted,
             Err(reason) => {
                 self.metrics.rejected(reason);
                 debug!(%client, %reason, "rejected");
-                socket::reset(socket);
-                return;
+                return; // the socket goes with a reset
             }
         };
         self.metrics.accepted.add(1);

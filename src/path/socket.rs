@@ -5,20 +5,22 @@ use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    io::Errno,
+    io::{Errno, ioctl_fionread},
     net::{Shutdown, shutdown, sockopt},
 };
-use socket2::SockRef;
+use tcp_info::{send_queue, tcp_info};
 use tokio::io::{Interest, unix::AsyncFd};
 
-use crate::sys;
+use crate::{account::live::Side, sys};
 
 /// A non-blocking stream socket, registered with the runtime of the thread that made it.
+///
+/// A TCP socket comes here with a linger time of zero (`edge/options`), so that it closes with a
+/// reset, whatever closes it: only [`Socket::orderly_on_drop`] makes that a FIN.
 ///
 /// The registration is edge-triggered: the kernel says once that something changed, and a side
 /// counts as ready until a call found it dry (or full). These methods keep that account with as
@@ -29,9 +31,11 @@ pub(crate) struct Socket {
     eager: Cell<bool>,
     /// The last write found no room: wait to be told before the next.
     full: Cell<bool>,
-    /// Whether [`Short::Exhausts`] holds for reads; on a unix socket a read also ends at a message
-    /// that carries descriptors.
-    short_read_is_dry: bool,
+    /// The end of stream was passed on to the peer.
+    finished: Cell<bool>,
+    /// Not a unix socket. There [`Short::Exhausts`] does not hold for reads, which also end at a
+    /// message that carries descriptors; and what was written is with the peer already.
+    is_tcp: bool,
 }
 
 /// What a call that moved fewer bytes than it could have says about the socket.
@@ -54,6 +58,10 @@ impl Short {
     }
 }
 
+/// Bytes: more than the frames by which a reader keeps an HTTP/2 connection alive, less than the
+/// window of a connection.
+const MUCH_UNREAD: u64 = 16 * 1024;
+
 impl Socket {
     /// Registers a connected or connecting TCP socket.
     ///
@@ -71,12 +79,13 @@ impl Socket {
         Self::register(fd, false)
     }
 
-    fn register(fd: OwnedFd, short_read_is_dry: bool) -> io::Result<Self> {
+    fn register(fd: OwnedFd, is_tcp: bool) -> io::Result<Self> {
         Ok(Self {
             fd: sys::register(fd, Interest::READABLE | Interest::WRITABLE)?,
             eager: Cell::new(false),
             full: Cell::new(false),
-            short_read_is_dry,
+            finished: Cell::new(false),
+            is_tcp,
         })
     }
 
@@ -119,7 +128,7 @@ impl Socket {
             let mut guard = ready!(self.fd.poll_read_ready(cx)).map_err(errno)?;
             match read(self.fd.as_fd()) {
                 Ok(count) => {
-                    if self.short_read_is_dry && short.exhausted_by(count) {
+                    if self.is_tcp && short.exhausted_by(count) {
                         guard.clear_ready();
                     }
                     return Poll::Ready(Ok(count));
@@ -208,28 +217,34 @@ impl Socket {
         }
     }
 
-    /// Waits until all that was written has been sent, or the connection has failed. It may still
-    /// be unacknowledged then.
-    pub(crate) async fn sent(&self) {
-        // From now on the socket counts as writable only when nothing is left to be sent.
-        if SockRef::from(&self.fd).set_tcp_notsent_lowat(1).is_err() {
-            return; // a unix socket: what was written is with the peer already
+    /// Bytes that were written and that the peer's kernel has not acknowledged; an end of stream counts
+    /// as one. On a unix socket none: what was written there is with the peer already, and outlives
+    /// this process.
+    pub(crate) fn in_flight(&self) -> usize {
+        if self.is_tcp {
+            send_queue(&self.fd).unwrap_or(0)
+        } else {
+            0
         }
-        while let Ok(mut guard) = self.fd.writable().await {
-            // Asking is also what makes the kernel tell when the answer changes.
-            let mut asked = [PollFd::new(&self.fd, PollFlags::OUT)];
-            match poll(&mut asked, Some(&Timespec::default())) {
-                Ok(0) => guard.clear_ready(),
-                Err(Errno::INTR) => guard.retain_ready(),
-                Ok(_) | Err(_) => return,
-            }
-        }
+    }
+
+    /// Whether the connection has failed, or is over both ways: what its send queue holds will never
+    /// be delivered, or needs no more care.
+    pub(crate) fn is_closed(&self) -> bool {
+        !self.is_tcp || tcp_info(&self.fd).is_ok_and(|info| info.closed)
+    }
+
+    /// Whether the peer has sent more than it would beside reading, which nobody takes: it is in the
+    /// middle of a write, and learns of an end only from that.
+    pub(crate) fn is_writing(&self) -> bool {
+        ioctl_fionread(&self.fd).is_ok_and(|unread| unread >= MUCH_UNREAD)
     }
 
     /// Passes on an end of stream: no more bytes will be written.
     pub(crate) fn finish(&self) {
         // It fails only when the peer is gone, which the next read or write will tell.
         shutdown(self.fd.as_fd(), Shutdown::Write).ok();
+        self.finished.set(true);
     }
 
     /// Gives the descriptor back, unregistered.
@@ -237,9 +252,12 @@ impl Socket {
         self.fd.into_inner()
     }
 
-    /// Has the socket closed with a reset instead of an end of stream, when it is dropped.
-    pub(crate) fn reset_on_drop(&self) {
-        reset_on_close(self.fd.as_fd());
+    /// Has the socket closed in order when it is dropped: the kernel goes on delivering what was
+    /// written, and ends the stream with a FIN. To be earned: for a connection whose ends of stream
+    /// have both been passed on.
+    pub(crate) fn orderly_on_drop(&self) {
+        // It is refused only by a sandbox; the connection then ends with a reset.
+        sockopt::set_socket_linger(self.fd.as_fd(), None).ok();
     }
 }
 
@@ -249,15 +267,10 @@ impl AsFd for Socket {
     }
 }
 
-/// Closes a socket with a reset instead of an end of stream.
-pub(crate) fn reset(fd: OwnedFd) {
-    reset_on_close(fd.as_fd());
-    drop(fd);
-}
-
-fn reset_on_close(fd: BorrowedFd<'_>) {
-    // On a unix socket it has no effect, and the peer sees an end of stream: there is no other.
-    sockopt::set_socket_linger(fd, Some(Duration::ZERO)).ok();
+impl Side for Socket {
+    fn undelivered(&self) -> usize {
+        self.in_flight().saturating_sub(self.finished.get().into())
+    }
 }
 
 /// The reactor's errors have an errno, but for one: its runtime is shutting down.

@@ -1,6 +1,15 @@
 //! One thread with its own runtime, pools and connections; it shares nothing but its counters.
 
-use std::{io, rc::Rc, sync::Arc, thread, time::Instant};
+use std::{
+    io,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    thread,
+    time::Instant,
+};
 
 use tokio::{
     runtime::{Builder, Handle, LocalOptions, LocalRuntime},
@@ -27,14 +36,10 @@ use crate::{
 pub(crate) enum Command {
     /// Serve a connection.
     Serve(Accepted),
-    /// Time passes. A timer in the worker's own runtime would read the clock at every wake-up.
-    Tick {
-        /// The time of the tick.
-        now: Instant,
-        /// Look after the connections and pools as well, not just the alarms.
-        sweep: bool,
-    },
-    /// End every connection.
+    /// Time has passed; [`Due`] says what is to be done. A timer in the worker's own runtime would
+    /// read the clock at every wake-up.
+    Tick,
+    /// End every connection, and whatever is yet to be served.
     Cut(Reason),
     /// Show up to `limit` connections from serial number `first` on.
     Show {
@@ -50,7 +55,28 @@ pub(crate) enum Command {
 /// A running worker, as the others see it.
 pub(crate) struct Worker {
     commands: mpsc::UnboundedSender<Command>,
+    due: Arc<Due>,
     pub(crate) metrics: Arc<WorkerMetrics>,
+}
+
+/// What a worker is to do at its next tick. There is one tick before it at most: those that it was
+/// not told while it was held up would only tell it of one stretch of time again and again.
+#[derive(Default)]
+struct Due(AtomicU8);
+
+impl Due {
+    const ALARMS: u8 = 1;
+    const SWEEP: u8 = 2;
+
+    /// Adds to what is due, and says whether nothing was.
+    fn add(&self, what: u8) -> bool {
+        self.0.fetch_or(what, Ordering::AcqRel) == 0
+    }
+
+    /// Whether a sweep is due, beside the alarms; and nothing is any more.
+    fn take(&self) -> bool {
+        self.0.swap(0, Ordering::AcqRel) & Self::SWEEP != 0
+    }
 }
 
 impl Worker {
@@ -61,6 +87,8 @@ impl Worker {
     pub(crate) fn start(seed: Seed) -> io::Result<Self> {
         let (commands, inbox) = mpsc::unbounded_channel();
         let metrics = Arc::clone(&seed.metrics);
+        let due = Arc::<Due>::default();
+        let told = Arc::clone(&due);
         let (started, outcome) = std::sync::mpsc::sync_channel(1);
         thread::Builder::new().name(format!("worker-{}", seed.id)).spawn(move || {
             let _ended = Ended { id: seed.id, ended: seed.ended.clone() };
@@ -72,13 +100,26 @@ impl Worker {
             match seed.runtime() {
                 Ok(runtime) => {
                     drop(started.send(Ok(())));
-                    runtime.block_on(run(Rc::new(seed.grow()), inbox));
+                    runtime.block_on(run(Rc::new(seed.grow()), inbox, &told));
                 }
                 Err(error) => drop(started.send(Err(error))),
             }
         })?;
         outcome.recv().map_err(io::Error::other)??;
-        Ok(Self { commands, metrics })
+        Ok(Self {
+            commands,
+            due,
+            metrics,
+        })
+    }
+
+    /// Tells the worker that time has passed: that alarms may be due and, with `sweep`, that it is to
+    /// look after its connections and pools.
+    pub(crate) fn tick(&self, sweep: bool) {
+        let what = if sweep { Due::SWEEP } else { Due::ALARMS };
+        if self.due.add(what) {
+            self.tell(Command::Tick);
+        }
     }
 
     /// Tells the worker something.
@@ -100,13 +141,16 @@ impl Drop for Ended {
     }
 }
 
-async fn run(context: Rc<Context>, mut inbox: mpsc::UnboundedReceiver<Command>) {
+async fn run(context: Rc<Context>, mut inbox: mpsc::UnboundedReceiver<Command>, due: &Due) {
     while let Some(command) = inbox.recv().await {
         match command {
             Command::Serve(accepted) => {
                 tokio::task::spawn_local(connection::serve(accepted, Rc::clone(&context)));
             }
-            Command::Tick { now, sweep } => context.tick(now, sweep),
+            Command::Tick => {
+                let sweep = due.take();
+                context.tick(Instant::now(), sweep);
+            }
             Command::Cut(reason) => context.cut_all(reason),
             Command::Show {
                 first,

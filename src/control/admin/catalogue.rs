@@ -31,7 +31,7 @@ pub(crate) const ENDPOINTS: [(&str, &str); 5] = [
 ];
 
 /// Every family, in the order of `/metrics`.
-pub(crate) const METRICS: [Metric; 24] = [
+pub(crate) const METRICS: [Metric; 25] = [
     metric(
         "portamento_build_info",
         "version,revision",
@@ -81,6 +81,11 @@ pub(crate) const METRICS: [Metric; 24] = [
         "portamento_bytes_total",
         "direction,path",
         "Bytes passed on, by direction and by the path that they took.",
+    ),
+    metric(
+        "portamento_undelivered_bytes_total",
+        "direction",
+        "Of those, bytes that no peer had acknowledged when their connection was cut.",
     ),
     metric(
         "portamento_splice_fallbacks_total",

@@ -114,6 +114,11 @@ impl Series {
             })
         });
         family.counters("portamento_bytes_total", bytes)?;
+        let undelivered = Way::ALL.map(|way| {
+            let count = self.sum(|worker| worker.undelivered(way));
+            ([("direction", way.name())], count)
+        });
+        family.counters("portamento_undelivered_bytes_total", undelivered)?;
         family.counters(
             "portamento_splice_fallbacks_total",
             Fallback::ALL.map(|reason| {

@@ -43,6 +43,8 @@ pub(super) struct Direction<'a> {
     fell_back: bool,
     /// The socket can't be spliced from.
     copy_only: bool,
+    /// It is to read no more.
+    stopping: bool,
 }
 
 enum Held {
@@ -57,6 +59,8 @@ pub(super) enum Step {
     Yield,
     /// It read the end of stream, and all before that has left.
     Finished,
+    /// It was told to stop, and all that it had read has left.
+    Stopped,
     /// Its source failed. All that was read before has left.
     ReadFailed(Errno),
     /// Its target failed. What was held is lost.
@@ -81,7 +85,13 @@ impl<'a> Direction<'a> {
             bulk: pools.engine == Engine::Splice,
             fell_back: false,
             copy_only: pools.engine == Engine::Copy,
+            stopping: false,
         }
+    }
+
+    /// Has it read no more. What it holds still leaves.
+    pub(super) fn stop(&mut self) {
+        self.stopping = true;
     }
 
     pub(super) fn source(&self) -> &'a Socket {
@@ -108,6 +118,10 @@ impl<'a> Direction<'a> {
             if let Err(error) = ready!(self.poll_drain(cx)) {
                 self.held = Held::Nothing;
                 return Poll::Ready(Step::WriteFailed(error));
+            }
+            if self.stopping {
+                self.held = Held::Nothing;
+                return Poll::Ready(Step::Stopped);
             }
             if moved >= TURN {
                 return Poll::Ready(Step::Yield);
@@ -157,7 +171,8 @@ impl<'a> Direction<'a> {
         self.poll_fill_buffer(cx)
     }
 
-    /// `Ok(None)`: there is no pipe, or none for this socket, and nothing was read.
+    /// `Ok(None)`: there is no pipe, or none for this socket, or a splice that moved nothing; a copy
+    /// is to have the last word.
     fn poll_fill_pipe(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<usize>, Errno>> {
         let from = self.from;
         ready!(from.poll_readable(cx))?; // pipes are few: none is leased for nothing
@@ -165,6 +180,8 @@ impl<'a> Direction<'a> {
             return Poll::Ready(Ok(None));
         };
         match ready!(splice::poll_fill(from, pipe, cx)) {
+            // The end of the stream, or an urgent mark in it: a `recv` tells them apart.
+            Ok(0) => Poll::Ready(Ok(None)),
             Ok(count) => {
                 self.bulk = count >= BULK || self.pools.engine == Engine::Splice;
                 Poll::Ready(Ok(Some(count)))

@@ -55,6 +55,7 @@ pub(crate) async fn relay(
         to_client: Lane::Running(Direction::new(Way::ToClient, upstream, client, pools, live)),
         first_end: None,
         failure: None,
+        retiring: false,
         live,
     };
     loop {
@@ -72,6 +73,8 @@ struct Relay<'a> {
     first_end: Option<By>,
     /// Who failed first, and how. What that side had sent before may still be on its way.
     failure: Option<(By, Errno)>,
+    /// It is to read no more, and to end when all that it has read has left.
+    retiring: bool,
     live: &'a Live,
 }
 
@@ -83,6 +86,8 @@ enum Lane<'a> {
     Finished(Pin<Box<dyn Future<Output = Errno> + 'a>>),
     /// Its target has failed.
     Broken,
+    /// It was told to read no more.
+    Stopped,
 }
 
 impl Lane<'_> {
@@ -94,11 +99,15 @@ impl Lane<'_> {
 impl Relay<'_> {
     /// Ready with the outcome, or with `None` when a direction yields.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
-        if let Poll::Ready(cut) = self.live.poll_cut(cx) {
-            return Poll::Ready(Some(self.cut(cut)));
+        match self.live.poll_cut(cx) {
+            Poll::Ready(Reason::Lifetime) => self.retire(),
+            Poll::Ready(cut) => return Poll::Ready(Some(self.cut(cut))),
+            Poll::Pending => {}
         }
-        if self.live.take_nudge() {
-            self.look_behind_stalls();
+        if self.live.take_nudge()
+            && let Some(outcome) = self.look_behind_stalls()
+        {
+            return Poll::Ready(Some(outcome));
         }
         let mut yields = false;
         for way in [Way::ToUpstream, Way::ToClient] {
@@ -143,13 +152,17 @@ impl Relay<'_> {
                     self.live.half_closed.set(true);
                     *lane = Lane::Finished(Box::pin(direction.source().failed()));
                 }
+                Step::Stopped => *lane = Lane::Stopped,
                 Step::ReadFailed(error) => {
                     self.failure.get_or_insert((source, error));
                     return Poll::Ready(Flow::End(self.ended()));
                 }
                 Step::WriteFailed(error) => {
-                    // What the failed side had sent before that is still delivered.
                     self.failure.get_or_insert((target, error));
+                    if Outcome::failed(target, error).by == By::Proxy {
+                        return Poll::Ready(Flow::End(self.ended())); // nobody is gone
+                    }
+                    // What the failed side had sent before that is still delivered.
                     self.live.half_closed.set(true);
                     *lane = Lane::Broken;
                 }
@@ -164,21 +177,42 @@ impl Relay<'_> {
         Poll::Pending
     }
 
+    /// Has both directions read no more.
+    fn retire(&mut self) {
+        self.retiring = true;
+        self.live.half_closed.set(true);
+        for lane in [&mut self.to_upstream, &mut self.to_client] {
+            if let Lane::Running(direction) = lane {
+                direction.stop();
+            }
+        }
+    }
+
     /// Finds the failure of a source whose target takes no bytes. They are still owed to it, but
-    /// from now on --half-close-timeout bounds the wait.
-    fn look_behind_stalls(&mut self) {
+    /// from now on --half-close-timeout bounds the wait. A target that does not read, since it
+    /// writes, and writes to a side that is gone, is told at once: it would wait for ever.
+    fn look_behind_stalls(&mut self) -> Option<Outcome> {
         for (way, lane) in [
             (Way::ToUpstream, &self.to_upstream),
             (Way::ToClient, &self.to_client),
         ] {
-            if let Lane::Running(direction) = lane
-                && direction.is_stalled()
-                && let Some(error) = direction.source().failure()
-            {
+            let Lane::Running(direction) = lane else {
+                continue;
+            };
+            if !direction.is_stalled() {
+                continue;
+            }
+            if let Some(error) = direction.source().failure() {
                 self.failure.get_or_insert_with(|| (way.source(), error));
                 self.live.half_closed.set(true);
             }
+            if self.failure.is_some_and(|(by, _)| by == way.source())
+                && direction.target().is_writing()
+            {
+                return Some(self.ended());
+            }
         }
+        None
     }
 
     /// The outcome when this process ends the connection. Who waits in vain after a failure is told
@@ -186,16 +220,22 @@ impl Relay<'_> {
     fn cut(&self, reason: Reason) -> Outcome {
         match self.failure {
             Some((by, error)) if reason == Reason::HalfClose => Outcome::failed(by, error),
+            None if self.retiring && reason == Reason::HalfClose => Outcome::cut(Reason::Lifetime),
             _ => Outcome::cut(reason),
         }
     }
 
     /// The outcome when no direction runs any more.
     fn ended(&self) -> Outcome {
+        let both_finished = matches!(
+            (&self.to_upstream, &self.to_client),
+            (Lane::Finished(_), Lane::Finished(_))
+        );
         match (self.failure, self.first_end) {
             (Some((by, error)), _) => Outcome::failed(by, error),
-            (None, Some(by)) => Outcome::new(by, Reason::Fin),
-            (None, None) => Outcome::new(By::Proxy, Reason::Aborted),
+            (None, Some(by)) if both_finished => Outcome::new(by, Reason::Fin),
+            (None, _) if self.retiring => Outcome::cut(Reason::Lifetime),
+            (None, _) => Outcome::new(By::Proxy, Reason::Aborted),
         }
     }
 }

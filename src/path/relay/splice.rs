@@ -9,7 +9,8 @@ use crate::path::{
     socket::{Short, Socket},
 };
 
-/// Fills an empty pipe; `Ok(0)` is end of stream.
+/// Fills an empty pipe; `Ok(0)` says that nothing moved: at the end of the stream, or at an urgent
+/// mark in it.
 ///
 /// # Errors
 /// What splice(2) fails with; [`unsupported`] tells which of them mean "copy instead".
@@ -33,8 +34,11 @@ pub(super) fn poll_drain(
     to.poll_write(cx, Short::ProvesNothing, |fd| pipe.drain_to(fd))
 }
 
-/// Whether a failed fill means that this kind of socket can't be spliced from. No byte has moved
-/// then, so that copying can take over.
+/// Whether a failed fill means that this kind of socket can't be spliced from, or that a sandbox
+/// keeps this process from splicing. No byte has moved then, so that copying can take over.
 pub(super) fn unsupported(error: Errno) -> bool {
-    matches!(error, Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP)
+    matches!(
+        error,
+        Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM | Errno::ACCESS
+    )
 }
