@@ -172,15 +172,6 @@ impl Socket {
         Ok(())
     }
 
-    /// Waits until the socket can be written to: after a `connect`, until that has ended.
-    ///
-    /// # Errors
-    /// The runtime is going away.
-    pub(crate) async fn writable(&self) -> io::Result<()> {
-        self.fd.writable().await?.retain_ready();
-        Ok(())
-    }
-
     /// Waits until the socket has failed (mostly: until its peer has sent a reset), and says with
     /// which errno. An end of stream is no failure.
     pub(crate) async fn failed(&self) -> Errno {
