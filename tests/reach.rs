@@ -287,13 +287,13 @@ fn a_client_of_a_unix_socket_may_leave_as_well() {
 
 #[test]
 fn many_who_wait_find_the_upstream_when_it_is_back() {
-    const WAIT: usize = 300;
+    const WAIT: u16 = 300;
     let nobody = Nobody::new();
     let process = trying(&nobody, &["--connect-timeout", "1h"]);
     let clients: Vec<_> = (0..WAIT).map(|_| connect(process.addr())).collect();
-    eventually("all wait", || active(&process) == WAIT as f64);
+    eventually("all wait", || active(&process) == f64::from(WAIT));
     let origin = nobody.listen();
-    listen(&origin.0, WAIT as i32).unwrap(); // all may come at once
+    listen(&origin.0, WAIT.into()).unwrap(); // all may come at once
     let servers: Vec<_> = (0..WAIT).map(|_| origin.accept()).collect();
     drop(servers);
     for client in &clients {
