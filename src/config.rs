@@ -92,6 +92,7 @@ impl Config {
                 max_pipes: None,
             },
             timeouts: Timeouts {
+                resolve: defaults::RESOLVE_TIMEOUT.0,
                 connect: defaults::CONNECT_TIMEOUT.0,
                 connect_retry: defaults::CONNECT_RETRY.0,
                 idle: defaults::IDLE_TIMEOUT.duration(),
@@ -163,8 +164,10 @@ pub struct RelayConfig {
 /// Bounds on time; `None` is off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// The whole time of one attempt to reach the upstream, name resolution and every address
-    /// included.
+    /// How long the look-up of the upstream's name may take, at each attempt.
+    pub resolve: Duration,
+    /// The whole time of one attempt to connect to the upstream, every address included. It begins
+    /// when they are known.
     pub connect: Duration,
     /// How long a refused upstream is tried again before the client is reset; zero: not at all.
     /// May exceed `connect`, which bounds each attempt anew.

@@ -12,7 +12,6 @@ use std::{
 use rustix::net::getsockname;
 use tokio::{
     net::TcpListener,
-    runtime::Handle,
     sync::{Notify, Semaphore, mpsc},
     task::JoinSet,
 };
@@ -28,7 +27,7 @@ use crate::{
         drain::{Drain, Stop},
         ticker,
     },
-    edge::{accept_rate::AcceptRate, admission::Admission, bind::BoundSocket},
+    edge::{accept_rate::AcceptRate, admission::Admission, bind::BoundSocket, dial::Dialer},
     path::{
         dispatch::Dispatch,
         listener::{self, Gate},
@@ -189,6 +188,7 @@ impl Server {
         let pipes = max_pipes(&self.config);
         let count = self.metrics.workers.len();
         let admission = Arc::new(Admission::new(&self.config));
+        let dialer = Dialer::new();
         let workers = self
             .metrics
             .workers
@@ -201,7 +201,7 @@ impl Server {
                     max_pipes: pipe_share(pipes, count, id),
                     metrics: Arc::clone(metrics),
                     admission: Arc::clone(&admission),
-                    resolver: Handle::current(),
+                    dialer: dialer.clone(),
                     alarm_set: Arc::clone(&alarm_set),
                     ended: ended.clone(),
                 })
@@ -232,6 +232,7 @@ impl Server {
                     Arc::clone(&gate),
                     Arc::clone(&self.config),
                     self.metrics.clone(),
+                    dialer.clone(),
                 );
                 Some(helpers.spawn(admin::run(listener, Arc::new(answers))))
             }
@@ -256,6 +257,7 @@ impl Server {
             loops,
             metrics: self.metrics,
             config: self.config,
+            dialer,
             has_successor: self.has_successor,
         };
         drain.run(stop, stops).await;

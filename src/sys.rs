@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     num::NonZeroUsize,
-    os::fd::OwnedFd,
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
@@ -161,10 +161,10 @@ pub(crate) fn stream_socket(family: AddressFamily) -> Result<OwnedFd, Errno> {
 ///
 /// # Errors
 /// The reactor can't take it.
-pub(crate) fn register(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+pub(crate) fn register<F: AsFd + AsRawFd>(fd: F, interest: Interest) -> io::Result<AsyncFd<F>> {
     #[expect(
         deprecated,
-        reason = "its flaw is to take descriptors that somebody else may close; nobody can close an OwnedFd"
+        reason = "its flaw is to take descriptors that somebody else may close; nobody can close one that is owned or borrowed"
     )]
     AsyncFd::with_interest(fd, interest)
 }
@@ -190,6 +190,7 @@ errno_names! {
     ACCESS => "EACCES",
     ADDRINUSE => "EADDRINUSE",
     ADDRNOTAVAIL => "EADDRNOTAVAIL",
+    AFNOSUPPORT => "EAFNOSUPPORT",
     AGAIN => "EAGAIN",
     CONNABORTED => "ECONNABORTED",
     CONNREFUSED => "ECONNREFUSED",
@@ -204,6 +205,7 @@ errno_names! {
     NOBUFS => "ENOBUFS",
     NOENT => "ENOENT",
     NOMEM => "ENOMEM",
+    NOSPC => "ENOSPC",
     NOTCONN => "ENOTCONN",
     PERM => "EPERM",
     PIPE => "EPIPE",

@@ -91,7 +91,7 @@ pub(crate) enum Connect {
     Timeout,
     Resolve,
     Error,
-    /// The connection was cut before that.
+    /// The connection was cut before that, or the client left.
     Cut,
 }
 
@@ -111,7 +111,7 @@ impl Connect {
             Reason::Refused => Self::Refused,
             Reason::ConnectTimeout => Self::Timeout,
             Reason::Resolve => Self::Resolve,
-            Reason::Lifetime | Reason::Drain | Reason::Aborted => Self::Cut,
+            Reason::Gone | Reason::Lifetime | Reason::Drain | Reason::Aborted => Self::Cut,
             _ => Self::Error,
         }
     }

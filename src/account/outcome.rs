@@ -29,11 +29,13 @@ pub(crate) enum Reason {
     Acl,
     /// `--max-connections-per-source`, of the client that a PROXY header named.
     SourceLimit,
+    /// The client left before the upstream was reached.
+    Gone,
     /// The upstream refused the connection.
     Refused,
     /// `--connect-timeout`.
     ConnectTimeout,
-    /// The upstream's name has no address.
+    /// The upstream's name has no address, or `--resolve-timeout`.
     Resolve,
     /// The upstream could not be reached for another reason.
     ConnectError,
@@ -72,6 +74,7 @@ impl Reason {
         Self::ProxyHeader,
         Self::Acl,
         Self::SourceLimit,
+        Self::Gone,
         Self::Refused,
         Self::ConnectTimeout,
         Self::Resolve,
@@ -93,6 +96,7 @@ impl Reason {
             Self::ProxyHeader => "proxy_header",
             Self::Acl => "acl",
             Self::SourceLimit => "source_limit",
+            Self::Gone => "gone",
             Self::Refused => "refused",
             Self::ConnectTimeout => "connect_timeout",
             Self::Resolve => "resolve",

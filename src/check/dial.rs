@@ -1,17 +1,27 @@
 //! Connecting, as a check does it: bounded in time, and saying why it failed.
 
-use std::{fmt, io, net::SocketAddr, path::Path, time::Duration};
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use tokio::{
-    net::{TcpStream, UnixStream, lookup_host},
-    time::timeout,
+    net::{TcpStream, UnixStream},
+    time::{Sleep, sleep_until, timeout},
+};
+
+use crate::{
+    edge::{dial, dial::Dialer, resolver::Unresolved},
+    sys,
 };
 
 /// Why nobody was reached.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// The name has no address.
-    Unresolved(io::Error),
+    Unresolved(Unresolved),
     /// Nobody listens.
     Refused,
     /// Nobody answered within this time.
@@ -46,27 +56,28 @@ pub(super) async fn resolve(
     port: u16,
     bound: Duration,
 ) -> Result<Vec<SocketAddr>, Failure> {
-    match timeout(bound, lookup_host((host, port))).await {
-        Err(_) => Err(Failure::TimedOut(bound)),
-        Ok(Err(error)) => Err(Failure::Unresolved(error)),
-        Ok(Ok(addresses)) => {
-            let addresses: Vec<_> = addresses.collect();
-            match addresses.is_empty() {
-                true => Err(Failure::Unresolved(io::ErrorKind::NotFound.into())),
-                false => Ok(addresses),
-            }
-        }
+    let resolved = Dialer::new().resolve((host, port), bound, sleep).await;
+    resolved.map_err(|error| match error {
+        Unresolved::Silent => Failure::TimedOut(bound),
+        error => Failure::Unresolved(error),
+    })
+}
+
+/// Connects as the forwarder does, if without its options: never to itself.
+pub(super) async fn tcp(address: SocketAddr, bound: Duration) -> Result<TcpStream, Failure> {
+    let dialer = Dialer::new();
+    let raced = dialer
+        .race(&[address], bound, sys::stream_socket, sleep)
+        .await;
+    match raced {
+        Ok((socket, _)) => Ok(TcpStream::from_std(socket.into())?),
+        Err(dial::Failure::TimedOut) => Err(Failure::TimedOut(bound)),
+        Err(failure) => Err(io::Error::from(failure).into()),
     }
 }
 
-pub(super) async fn tcp(address: SocketAddr, bound: Duration) -> Result<TcpStream, Failure> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "nothing is forwarded here: no worker, no alarms, no socket options"
-    )]
-    let connect = TcpStream::connect(address);
-    let connected = timeout(bound, connect).await;
-    Ok(connected.map_err(|_| Failure::TimedOut(bound))??)
+fn sleep(until: Instant) -> Sleep {
+    sleep_until(until.into())
 }
 
 pub(super) async fn unix(path: &Path, bound: Duration) -> Result<UnixStream, Failure> {
@@ -74,8 +85,8 @@ pub(super) async fn unix(path: &Path, bound: Duration) -> Result<UnixStream, Fai
     Ok(connected.map_err(|_| Failure::TimedOut(bound))??)
 }
 
-/// Each of several addresses gets an even share of the time that is left, as in the forwarder.
-/// Returns the first that answers, with those that failed before it.
+/// Each of several addresses gets an even share of the time that is left, so that it is told of each
+/// how it is. Returns the first that answers, with those that failed before it.
 pub(super) async fn first(
     addresses: &[SocketAddr],
     bound: Duration,

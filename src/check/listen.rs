@@ -1,7 +1,6 @@
 //! Can the listen addresses be had, now and after the next restart?
 
 use std::{
-    fs,
     io::ErrorKind,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::Path,
@@ -30,14 +29,6 @@ pub(super) async fn check(config: &Config) -> Vec<Finding> {
     if let Some(address) = &config.admin {
         findings.push(tcp("admin", address, config).await);
     }
-    let clashes = config.forwards.iter().filter_map(|forward| {
-        let port = tcp_port(&forward.listen)?;
-        let read = |name| fs::read_to_string(format!("/proc/sys/net/ipv4/{name}")).ok();
-        let range = read("ip_local_port_range")?;
-        let reserved = read("ip_local_reserved_ports").unwrap_or_default();
-        Some(ephemeral(port, &range, &reserved))
-    });
-    findings.extend(clashes);
     findings
 }
 
@@ -152,77 +143,4 @@ async fn unix(path: &Path) -> Finding {
     }
 }
 
-/// A port that outgoing connections may take, too, is free by chance.
-fn ephemeral(port: u16, range: &str, reserved: &str) -> Finding {
-    let bounds: Vec<u16> = range
-        .split_whitespace()
-        .filter_map(|bound| bound.parse().ok())
-        .collect();
-    let [low, high] = bounds[..] else {
-        return Finding::warning(
-            EPHEMERAL,
-            format_args!("the range '{range}' cannot be read"),
-        );
-    };
-    let in_range = (low..=high).contains(&port);
-    if in_range && !lists(reserved, port) {
-        return Finding::warning(
-            EPHEMERAL,
-            format_args!(
-                "port {port} is one of those that outgoing connections take ({low} to {high}), \
-                 which can keep portamento from starting: reserve it with sysctl \
-                 net.ipv4.ip_local_reserved_ports={port}"
-            ),
-        );
-    }
-    let why = match in_range {
-        true => "it is reserved",
-        false => "it is outside their range",
-    };
-    Finding::ok(
-        EPHEMERAL,
-        format_args!("outgoing connections never take port {port}: {why}"),
-    )
-}
-
-/// Whether a list like `8080,9148-9150` has a port.
-fn lists(list: &str, port: u16) -> bool {
-    list.trim().split(',').any(|item| {
-        let (low, high) = item.split_once('-').unwrap_or((item, item));
-        match (low.parse::<u16>(), high.parse()) {
-            (Ok(low), Ok(high)) => (low..=high).contains(&port),
-            _ => false,
-        }
-    })
-}
-
 const LISTEN: &str = "listen";
-const EPHEMERAL: &str = "ephemeral-port";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::check::report::Level;
-
-    #[test]
-    fn a_port_among_the_ephemeral_ones_needs_a_reservation() {
-        let range = "32768\t60999\n";
-        for (port, reserved, level) in [
-            (12345, "\n", Level::Ok),
-            (32767, "\n", Level::Ok),
-            (32768, "\n", Level::Warning),
-            (60999, "\n", Level::Warning),
-            (61000, "\n", Level::Ok),
-            (40000, "39999,40001-40010\n", Level::Warning),
-            (40000, "40000\n", Level::Ok),
-            (40000, "8080,39990-40000\n", Level::Ok),
-        ] {
-            assert_eq!(
-                ephemeral(port, range, reserved).level,
-                level,
-                "{port} {reserved}"
-            );
-        }
-        assert_eq!(ephemeral(1, "?", "").level, Level::Warning);
-    }
-}

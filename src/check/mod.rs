@@ -6,6 +6,7 @@
 
 mod cpu;
 mod dial;
+mod ephemeral;
 mod files;
 mod health;
 mod listen;
@@ -67,6 +68,7 @@ pub fn run(args: CheckArgs) -> Result<Report, CheckError> {
             format_args!("they are valid: {config}"),
         )];
         findings.extend(listen::check(&config).await);
+        findings.extend(ephemeral::check(&config));
         findings.extend(files::check(&config));
         findings.extend(pipes::check(&config));
         findings.extend(cpu::check(&config));
@@ -76,8 +78,6 @@ pub fn run(args: CheckArgs) -> Result<Report, CheckError> {
         }
         findings
     });
-    // A resolver that hangs would hold up the end.
-    runtime.shutdown_background();
     Ok(Report::new(findings))
 }
 

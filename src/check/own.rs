@@ -74,5 +74,11 @@ pub(super) fn interfaces() -> io::Result<Vec<IpAddr>> {
     Ok(interfaces.iter().map(if_addrs::Interface::ip).collect())
 }
 
+/// Whether an address is this host's, whose interfaces have these.
+pub(super) fn is_of_this_host(interfaces: &[IpAddr], ip: IpAddr) -> bool {
+    let ip = ip.to_canonical();
+    ip.is_loopback() || ip.is_unspecified() || interfaces.contains(&ip)
+}
+
 /// What a pod's own address is commonly passed on in (downward API, `status.podIP`).
 const POD_IP: &str = "POD_IP";

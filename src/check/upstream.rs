@@ -25,11 +25,11 @@ pub(super) async fn check(config: &Config) -> Vec<Finding> {
         .iter()
         .map(|forward| forward.listen.clone())
         .collect();
-    let bound = config.timeouts.connect;
+    let bounds = (config.timeouts.resolve, config.timeouts.connect);
     let header = proxy_protocol::own(config.proxy_protocol.send);
     let findings = all(upstreams
         .into_iter()
-        .map(|upstream| probe(upstream, header.clone(), listens.clone(), bound)));
+        .map(|upstream| probe(upstream, header.clone(), listens.clone(), bounds)));
     findings.await.into_iter().flatten().collect()
 }
 
@@ -37,7 +37,7 @@ async fn probe(
     upstream: UpstreamAddr,
     header: Vec<u8>,
     listens: Vec<ListenAddr>,
-    bound: Duration,
+    (patience, bound): (Duration, Duration),
 ) -> Vec<Finding> {
     let started = Instant::now();
     let addresses = match &upstream {
@@ -48,7 +48,7 @@ async fn probe(
             };
         }
         UpstreamAddr::Ip(address) => vec![*address],
-        UpstreamAddr::Name { host, port } => match dial::resolve(host, *port, bound).await {
+        UpstreamAddr::Name { host, port } => match dial::resolve(host, *port, patience).await {
             Ok(addresses) => addresses,
             Err(failure) => return vec![unreached(&upstream, &failure.to_string())],
         },
@@ -62,7 +62,7 @@ async fn probe(
             ),
         )];
     }
-    let (reached, failed) = dial::first(&addresses, bound.saturating_sub(started.elapsed())).await;
+    let (reached, failed) = dial::first(&addresses, bound).await;
     let failed: Vec<_> = failed
         .iter()
         .map(|(address, failure)| match upstream {
@@ -78,8 +78,8 @@ async fn probe(
                 findings.push(Finding::warning(
                     CONNECT,
                     format_args!(
-                        "{upstream} resolves to addresses that do not answer, which each connect \
-                         tries before {address} ({}): give an address instead of the name",
+                        "{upstream} resolves to addresses that do not answer, which a connect may \
+                         try before {address} ({}): give an address instead of the name",
                         failed.join(", ")
                     ),
                 ));
@@ -128,10 +128,7 @@ fn way_back<'a>(
     listens: &'a [ListenAddr],
 ) -> Option<(&'a ListenAddr, SocketAddr)> {
     let interfaces = own::interfaces().unwrap_or_default();
-    let ours = |address: &&SocketAddr| {
-        let ip = address.ip().to_canonical();
-        ip.is_loopback() || ip.is_unspecified() || interfaces.contains(&ip)
-    };
+    let ours = |address: &&SocketAddr| own::is_of_this_host(&interfaces, address.ip());
     addresses.iter().filter(ours).find_map(|address| {
         let listen = listens.iter().find(|listen| covers(listen, *address))?;
         Some((listen, *address))

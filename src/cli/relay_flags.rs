@@ -115,10 +115,23 @@ impl RelayArgs {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Time limits")]
 pub struct TimeoutArgs {
-    /// Time to reach the upstream: 1ms to 1h
+    /// Time to look up the upstream's name: 1ms to 1h
     ///
-    /// Bounds one attempt as a whole: name resolution and every address. With --connect-retry, each
-    /// further attempt has it anew.
+    /// A resolver asks the second name server when the first has been silent for 5s. Many who wait
+    /// for the same name share one look-up.
+    #[arg(
+        long,
+        value_name = "DUR",
+        default_value_t = defaults::RESOLVE_TIMEOUT,
+        value_parser = |text: &str| Span::parse_within(text, defaults::RESOLVE_TIMEOUT_BOUNDS),
+        env = "PORTAMENTO_RESOLVE_TIMEOUT"
+    )]
+    pub resolve_timeout: Span,
+
+    /// Time to connect to the upstream: 1ms to 1h
+    ///
+    /// Bounds one attempt as a whole, every address of a name together, from when they are known.
+    /// With --connect-retry, each further attempt has it anew.
     #[arg(
         long,
         value_name = "DUR",
@@ -131,7 +144,8 @@ pub struct TimeoutArgs {
     /// How long a refused upstream is tried again before the client is reset: 0s to 1h
     ///
     /// 0s: not at all. It may exceed --connect-timeout, which bounds each attempt on its own; no
-    /// attempt starts after this time.
+    /// attempt starts after this time. Pauses grow from 50ms to 250ms. A client that leaves
+    /// meanwhile is let go, also one that has only ended its stream.
     #[arg(
         long,
         value_name = "DUR",
@@ -195,6 +209,7 @@ pub struct TimeoutArgs {
 impl TimeoutArgs {
     pub(super) fn config(&self) -> Timeouts {
         Timeouts {
+            resolve: self.resolve_timeout.0,
             connect: self.connect_timeout.0,
             connect_retry: self.connect_retry.0,
             idle: self.idle_timeout.duration(),

@@ -232,6 +232,7 @@ const TABLE: &[(&str, &str)] = &[
     ("buffer-size", "64KiB"),
     ("pipe-size", "1MiB"),
     ("max-pipes", "[default: by worker]"),
+    ("resolve-timeout", "10s"),
     ("connect-timeout", "5s"),
     ("connect-retry", "0s"),
     ("idle-timeout", "off"),

@@ -35,6 +35,10 @@ pub const PIPE_SIZE: Size = Size(MIB);
 /// Bytes; a new pipe has 64 KiB already.
 pub const PIPE_SIZE_RANGE: RangeInclusive<Size> = Size(64 * KIB)..=Size(64 * MIB);
 
+/// Twice as long as glibc waits for a name server before it asks the second one.
+pub const RESOLVE_TIMEOUT: Span = Span::secs(10);
+/// No look-up is waited for any longer.
+pub const RESOLVE_TIMEOUT_BOUNDS: Bounds = millis(Span::millis(1), HOUR);
 /// Longer than three lost SYNs.
 pub const CONNECT_TIMEOUT: Span = Span::secs(5);
 /// No connect attempt lasts longer.

@@ -63,8 +63,9 @@ impl fmt::Display for Timeouts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "connect_timeout={} connect_retry={} idle_timeout={} half_close_timeout={} \
-             max_lifetime={} drain_timeout={}",
+            "resolve_timeout={} connect_timeout={} connect_retry={} idle_timeout={} \
+             half_close_timeout={} max_lifetime={} drain_timeout={}",
+            Span(self.resolve),
             Span(self.connect),
             Span(self.connect_retry),
             Limit::from(self.idle),

@@ -16,7 +16,8 @@ use tracing::{info, warn};
 use super::probe::probe;
 use crate::{
     account::{metrics::Metrics, outcome::Reason},
-    config::{Config, SendProxy, UpstreamAddr},
+    config::{Config, UpstreamAddr},
+    edge::dial::Dialer,
     path::{listener::Gate, worker::Command},
 };
 
@@ -54,6 +55,7 @@ pub(crate) struct Drain {
     pub(crate) loops: JoinSet<io::Result<()>>,
     pub(crate) metrics: Metrics,
     pub(crate) config: Arc<Config>,
+    pub(crate) dialer: Dialer,
     /// Another process has the port, or will.
     pub(crate) has_successor: bool,
 }
@@ -154,11 +156,22 @@ impl Drain {
 
     async fn upstreams_refuse(&self) -> bool {
         for forward in &self.config.forwards {
-            if !refuses(&forward.upstream, self.config.proxy_protocol.send).await {
+            if !self.refuses(&forward.upstream).await {
                 return false;
             }
         }
         true
+    }
+
+    async fn refuses(&self, upstream: &UpstreamAddr) -> bool {
+        let version = self.config.proxy_protocol.send;
+        let probed = probe(upstream, version, PROBE, &self.dialer).await;
+        probed.is_err_and(|error| {
+            matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound
+            )
+        })
     }
 
     /// Ends what is left, with a reset to both sides, and says how much that was. To be called when
@@ -196,13 +209,4 @@ async fn next_above(stop: Stop, stops: &mut mpsc::UnboundedReceiver<Stop>) -> St
             None => std::future::pending().await,
         }
     }
-}
-
-async fn refuses(upstream: &UpstreamAddr, version: SendProxy) -> bool {
-    probe(upstream, version, PROBE).await.is_err_and(|error| {
-        matches!(
-            error.kind(),
-            io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound
-        )
-    })
 }

@@ -1,16 +1,20 @@
 //! Whether the upstream accepts: asked by a drain and by `/ready`, never by the path of a byte.
 
-use std::{io, time::Duration};
+use std::{io, os::fd::AsFd, time::Duration};
 
+use rustix::net::{SendFlags, send};
 use tokio::{
-    io::{AsyncWrite, AsyncWriteExt as _},
-    net::{TcpStream, ToSocketAddrs, UnixStream},
-    time::timeout,
+    net::UnixStream,
+    time::{sleep_until, timeout},
 };
 
 use crate::{
     config::{SendProxy, UpstreamAddr},
-    edge::proxy_protocol,
+    edge::{
+        dial::{Dialer, Failure},
+        proxy_protocol,
+    },
+    sys,
 };
 
 /// Connects to an upstream, says that it is nobody's connection where `--proxy-protocol` demands a
@@ -22,30 +26,35 @@ pub(crate) async fn probe(
     upstream: &UpstreamAddr,
     version: SendProxy,
     bound: Duration,
+    dialer: &Dialer,
 ) -> io::Result<()> {
     let header = proxy_protocol::own(version);
-    let connect = async {
+    let sleep = |until: std::time::Instant| sleep_until(until.into());
+    let reach = async {
         match upstream {
-            UpstreamAddr::Ip(addr) => greet(tcp(addr).await?, &header).await,
-            UpstreamAddr::Name { host, port } => {
-                greet(tcp((host.as_str(), *port)).await?, &header).await
+            UpstreamAddr::Unix(path) => greet(UnixStream::connect(path).await?, &header),
+            UpstreamAddr::Ip(address) => {
+                let addresses = [*address];
+                let race = dialer.race(&addresses, bound, sys::stream_socket, sleep);
+                greet(race.await?.0, &header)
             }
-            UpstreamAddr::Unix(path) => greet(UnixStream::connect(path).await?, &header).await,
+            UpstreamAddr::Name { host, port } => {
+                let resolved = dialer.resolve((host, *port), bound, sleep).await;
+                let addresses = resolved.map_err(Failure::from)?;
+                let race = dialer.race(&addresses, bound, sys::stream_socket, sleep);
+                greet(race.await?.0, &header)
+            }
         }
     };
-    timeout(bound, connect)
+    timeout(bound, reach)
         .await
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-async fn greet(mut stream: impl AsyncWrite + Unpin, header: &[u8]) -> io::Result<()> {
-    stream.write_all(header).await
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a probe relays nothing and wants no options"
-)]
-async fn tcp(addr: impl ToSocketAddrs) -> io::Result<TcpStream> {
-    TcpStream::connect(addr).await
+/// The header is the first that is sent, and finds room.
+fn greet(socket: impl AsFd, header: &[u8]) -> io::Result<()> {
+    if !header.is_empty() {
+        send(socket, header, SendFlags::NOSIGNAL)?;
+    }
+    Ok(())
 }

@@ -6,6 +6,8 @@ use std::{
     future::poll_fn,
     net::SocketAddr,
     os::fd::{AsFd, OwnedFd},
+    pin::pin,
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -60,8 +62,20 @@ pub(crate) async fn receive(
     opened: Instant,
     alarms: &Alarms,
 ) -> Result<Option<Addresses>, Unheaded> {
-    let header = alarms.bound(opened + PATIENCE, read(client)).await;
-    Ok(header::parse(&header.ok_or(Unheaded::Late)??)?)
+    let mut reading = pin!(read(client));
+    let header = match alarms.bound(opened + PATIENCE, reading.as_mut()).await {
+        Some(header) => header,
+        // A worker that was held up may be late itself: what has come by now counts.
+        None => {
+            client.read_eagerly();
+            let last = poll_fn(|cx| Poll::Ready(reading.as_mut().poll(cx))).await;
+            match last {
+                Poll::Ready(header) => header,
+                Poll::Pending => return Err(Unheaded::Late),
+            }
+        }
+    };
+    Ok(header::parse(&header?)?)
 }
 
 /// Looks at what is there, takes of it what belongs to the header, and goes on until that is whole.
@@ -163,4 +177,45 @@ async fn write(upstream: &Socket, mut bytes: &[u8]) -> Result<(), Errno> {
         bytes = &bytes[sent.await?..];
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write,
+        net::{Ipv4Addr, TcpListener, TcpStream},
+        sync::Arc,
+    };
+
+    use tokio::runtime::Builder;
+
+    use super::*;
+
+    #[test]
+    fn a_header_that_came_before_a_late_deadline_was_looked_at_counts() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let look = socket.try_clone().unwrap();
+        let alarms = Alarms::new(Arc::default(), Arc::default());
+        let runtime = Builder::new_current_thread().enable_io().build().unwrap();
+        let opened = Instant::now();
+        let header = runtime.block_on(async {
+            let client = Socket::tcp(socket.into()).unwrap();
+            let held_up = async {
+                peer.write_all(b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nhello")
+                    .unwrap();
+                // It is there, and the thread has not come to its reactor.
+                while look.peek(&mut [0; 64]).is_err() {}
+                alarms.ring(opened + PATIENCE);
+            };
+            tokio::join!(receive(&client, opened, &alarms), held_up).0
+        });
+        let source = header.unwrap().unwrap().source;
+        assert_eq!(source.to_string(), "192.0.2.1:1");
+        let mut rest = [0; 64];
+        assert_eq!(look.peek(&mut rest).unwrap(), 5);
+        assert_eq!(&rest[..5], b"hello");
+    }
 }

@@ -1,32 +1,37 @@
-//! Reaching the upstream: resolve, try each address, within `--connect-timeout`; where it refuses,
-//! again within `--connect-retry`.
+//! Reaching the upstream: resolve within `--resolve-timeout`, try each address, within
+//! `--connect-timeout`; where it refuses, again within `--connect-retry`.
 
 use std::{
-    io,
+    cell::Cell,
     net::SocketAddr,
+    os::fd::OwnedFd,
     path::Path,
     time::{Duration, Instant},
 };
 
 use rustix::{
     io::Errno,
-    net::{AddressFamily, SocketAddrUnix, connect as connect_call, sockopt},
+    net::{AddressFamily, SocketAddrUnix, connect as connect_call},
 };
-use tokio::runtime::Handle;
 
+use super::{
+    dial::{Dialer, Failure},
+    options,
+    resolver::Unresolved,
+    retry::Outage,
+};
 use crate::{
     account::{
         live::UpstreamPeer,
         outcome::{By, Outcome, Reason},
     },
     config::{SocketOptions, Timeouts, UpstreamAddr},
-    edge::options,
     path::{alarms::Alarms, socket::Socket},
     sys,
 };
 
-/// Pause between two tries of a refused upstream: short beside a restart, long beside a connect.
-const RETRY_PAUSE: Duration = Duration::from_millis(50);
+/// Pause between two looks at the full backlog of a unix socket.
+const BACKLOG_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a connect needs of its worker.
 pub(crate) struct Connector<'a> {
@@ -34,118 +39,87 @@ pub(crate) struct Connector<'a> {
     pub(crate) options: &'a SocketOptions,
     /// Deadlines without a timer in the worker's runtime.
     pub(crate) alarms: &'a Alarms,
-    /// Resolves names: the control runtime's threads may wait, a worker may not.
-    pub(crate) resolver: &'a Handle,
+    pub(crate) dialer: &'a Dialer,
+    /// What the worker's other connections found of this upstream.
+    pub(crate) outage: &'a Outage,
+    /// Says whether this connection was refused, and waits for its next try.
+    pub(crate) pausing: &'a Cell<bool>,
 }
 
 impl Connector<'_> {
     /// Connects, and says to which address.
     ///
     /// # Errors
-    /// The outcome of a connection whose upstream can't be reached: the last address's failure.
+    /// The outcome of a connection whose upstream can't be reached.
     pub(crate) async fn connect(
         &self,
         upstream: &UpstreamAddr,
         opened: Instant,
     ) -> Result<(Socket, UpstreamPeer), Outcome> {
         let last_try = opened + self.timeouts.connect_retry;
-        let mut started = opened;
+        let mut pauses = self.outage.pauses();
         loop {
-            let deadline = started + self.timeouts.connect;
-            match self.try_all(upstream, deadline).await {
-                // No attempt starts after the last try.
-                Err(Failure::Refused(_)) if Instant::now() + RETRY_PAUSE <= last_try => {
-                    self.alarms.wait(Instant::now() + RETRY_PAUSE).await;
-                    started = Instant::now();
+            let refused = match self.try_once(upstream).await {
+                Ok(reached) => {
+                    self.outage.over();
+                    return Ok(reached);
                 }
-                result => return result.map_err(Failure::into_outcome),
+                Err(refused @ Failure::Refused(_)) => refused,
+                Err(failure) => return Err(outcome(&failure)),
+            };
+            loop {
+                let Some(until) = pauses.until(Instant::now(), last_try) else {
+                    return Err(outcome(&refused));
+                };
+                self.pausing.set(true);
+                self.alarms.wait(until).await;
+                self.pausing.set(false);
+                let now = Instant::now();
+                if now > last_try {
+                    return Err(outcome(&refused)); // the worker was held up
+                }
+                // What another connection has just found out is true of this one.
+                if self.outage.take_turn(now) {
+                    break;
+                }
             }
         }
     }
 
-    /// Tries every address once. Each gets an even share of the time that is left, so that one
-    /// black hole does not use up all of it.
-    async fn try_all(
-        &self,
-        upstream: &UpstreamAddr,
-        deadline: Instant,
-    ) -> Result<(Socket, UpstreamPeer), Failure> {
-        let addresses = match upstream {
+    async fn try_once(&self, upstream: &UpstreamAddr) -> Result<(Socket, UpstreamPeer), Failure> {
+        let (bound, dialer) = (self.timeouts.connect, self.dialer);
+        let socket = |family| self.socket(family);
+        let sleep = |until| self.alarms.wait(until);
+        let (one, several);
+        let addresses: &[SocketAddr] = match upstream {
             UpstreamAddr::Unix(path) => {
                 let socket = self.connect_unix(path).await?;
                 return Ok((socket, UpstreamPeer::Unix(path.clone())));
             }
-            UpstreamAddr::Ip(address) => vec![*address],
-            UpstreamAddr::Name { host, port } => self.resolve(host, *port, deadline).await?,
-        };
-        let mut failure = Failure::Unresolved;
-        let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
-        for address in addresses {
-            match self.connect_tcp(address, deadline, left).await {
-                Ok(socket) => return Ok((socket, UpstreamPeer::Ip(address))),
-                Err(error) => failure = error,
+            UpstreamAddr::Ip(address) => {
+                one = [*address];
+                &one
             }
-            left -= 1;
-        }
-        Err(failure)
-    }
-
-    async fn resolve(
-        &self,
-        host: &str,
-        port: u16,
-        deadline: Instant,
-    ) -> Result<Vec<SocketAddr>, Failure> {
-        let host = host.to_owned();
-        let lookup = self.resolver.spawn(async move {
-            tokio::net::lookup_host((host, port))
-                .await
-                .map(Iterator::collect::<Vec<_>>)
-        });
-        match self.alarms.bound(deadline, lookup).await {
-            None => Err(Failure::TimedOut),
-            Some(Ok(Ok(addresses))) if !addresses.is_empty() => Ok(addresses),
-            Some(_) => Err(Failure::Unresolved),
-        }
-    }
-
-    async fn connect_tcp(
-        &self,
-        address: SocketAddr,
-        deadline: Instant,
-        addresses_left: u32,
-    ) -> Result<Socket, Failure> {
-        let family = if address.is_ipv4() {
-            AddressFamily::INET
-        } else {
-            AddressFamily::INET6
+            UpstreamAddr::Name { host, port } => {
+                let patience = self.timeouts.resolve;
+                // Boxed, for those who have no name to look up.
+                several = Box::pin(dialer.resolve((host, *port), patience, sleep)).await?;
+                &several
+            }
         };
+        let (fd, address) = dialer.race(addresses, bound, socket, sleep).await?;
+        if let UpstreamAddr::Name { host, .. } = upstream
+            && addresses.len() > 1
+        {
+            dialer.reached(host, address);
+        }
+        Ok((Socket::tcp(fd)?, UpstreamPeer::Ip(address)))
+    }
+
+    fn socket(&self, family: AddressFamily) -> Result<OwnedFd, Errno> {
         let fd = sys::stream_socket(family)?;
-        options::set_tcp(&fd, self.options).map_err(|(_, error)| Failure::Other(error))?;
-        match connect_call(&fd, &address) {
-            Ok(()) => return Ok(Socket::tcp(fd)?),
-            Err(Errno::INPROGRESS) => {}
-            Err(error) => return Err(error.into()),
-        }
-        // On loopback the handshake is over by now. Asking again says so, a turn of the reactor
-        // earlier than waiting for it would.
-        match connect_call(&fd, &address) {
-            Ok(()) | Err(Errno::ISCONN) => return Ok(Socket::tcp(fd)?),
-            Err(Errno::ALREADY) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let now = Instant::now();
-        let share = deadline.saturating_duration_since(now) / addresses_left;
-        let socket = Socket::tcp(fd)?;
-        match self.alarms.bound(now + share, socket.writable()).await {
-            None => return Err(Failure::TimedOut),
-            Some(Err(error)) => return Err(error.into()),
-            Some(Ok(())) => {}
-        }
-        match sockopt::socket_error(&socket)? {
-            Ok(()) => Ok(socket),
-            Err(error) => Err(error.into()),
-        }
+        options::set_tcp(&fd, self.options).map_err(|(_, error)| error)?;
+        Ok(fd)
     }
 
     /// A unix socket connects at once, or says `EAGAIN` when the listener's backlog is full, and
@@ -159,7 +133,7 @@ impl Connector<'_> {
             match connect_call(&fd, &address) {
                 Ok(()) => return Ok(Socket::unix(fd)?),
                 Err(Errno::AGAIN) if started.elapsed() < self.timeouts.connect => {
-                    self.alarms.wait(Instant::now() + RETRY_PAUSE).await;
+                    self.alarms.wait(Instant::now() + BACKLOG_PAUSE).await;
                 }
                 Err(Errno::AGAIN) => return Err(Failure::TimedOut),
                 Err(Errno::NOENT) => return Err(Failure::Refused(Errno::NOENT)), // nobody listens
@@ -169,55 +143,85 @@ impl Connector<'_> {
     }
 }
 
-/// Why an address could not be reached.
-enum Failure {
-    Refused(Errno),
-    TimedOut,
-    Unresolved,
-    Other(Errno),
-}
-
-impl From<Errno> for Failure {
-    fn from(error: Errno) -> Self {
-        match error {
-            Errno::CONNREFUSED => Self::Refused(error),
-            Errno::TIMEDOUT => Self::TimedOut,
-            error => Self::Other(error),
+/// How a connection ends whose upstream can't be reached.
+fn outcome(failure: &Failure) -> Outcome {
+    let (reason, errno) = match failure {
+        Failure::Refused(errno) => (Reason::Refused, Some(*errno)),
+        Failure::TimedOut => (Reason::ConnectTimeout, None),
+        Failure::Unresolved(error) => (Reason::Resolve, unresolved(error)),
+        // It accepted, and has reset the connection since.
+        Failure::Other(Errno::CONNRESET) => {
+            return Outcome::failed(By::Upstream, Errno::CONNRESET);
         }
-    }
+        Failure::Other(errno) => (Reason::ConnectError, Some(*errno)),
+    };
+    let by = match errno {
+        Some(errno) if is_of_this_host(errno) => By::Proxy,
+        _ => By::Upstream,
+    };
+    Outcome { by, reason, errno }
 }
 
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Errno::from_io_error(&error).unwrap_or(Errno::IO).into()
-    }
+/// The errno of a look-up that failed for want of something here; what else the resolver leaves
+/// behind says nothing about the name.
+fn unresolved(error: &Unresolved) -> Option<Errno> {
+    error.errno().filter(|errno| is_of_this_host(*errno))
 }
 
-impl Failure {
-    fn into_outcome(self) -> Outcome {
-        match self {
-            Self::Refused(errno) => Outcome {
-                by: By::Upstream,
-                reason: Reason::Refused,
-                errno: Some(errno),
-            },
-            Self::TimedOut => Outcome::new(By::Upstream, Reason::ConnectTimeout),
-            Self::Unresolved => Outcome::new(By::Upstream, Reason::Resolve),
-            // Not the upstream's doing: this process, or the host, is out of descriptors or memory.
-            Self::Other(errno @ (Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)) => {
-                Outcome {
-                    by: By::Proxy,
-                    reason: Reason::ConnectError,
-                    errno: Some(errno),
-                }
-            }
-            // It accepted, and has reset the connection since.
-            Self::Other(Errno::CONNRESET) => Outcome::failed(By::Upstream, Errno::CONNRESET),
-            Self::Other(errno) => Outcome {
-                by: By::Upstream,
-                reason: Reason::ConnectError,
-                errno: Some(errno),
-            },
+/// Not the upstream's doing: this process, or the host, is out of descriptors, memory, threads,
+/// watches, or ports to connect from.
+fn is_of_this_host(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::MFILE
+            | Errno::NFILE
+            | Errno::NOBUFS
+            | Errno::NOMEM
+            | Errno::NOSPC
+            | Errno::AGAIN
+            | Errno::ADDRINUSE
+            | Errno::ADDRNOTAVAIL
+            | Errno::AFNOSUPPORT
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io, sync::Arc};
+
+    use super::*;
+
+    fn told(failure: Failure) -> (By, Reason, Option<Errno>) {
+        let Outcome { by, reason, errno } = outcome(&failure);
+        (by, reason, errno)
+    }
+
+    #[test]
+    fn a_shortage_here_is_not_the_upstreams_doing() {
+        for errno in [
+            Errno::ADDRINUSE,
+            Errno::ADDRNOTAVAIL,
+            Errno::MFILE,
+            Errno::NFILE,
+            Errno::NOBUFS,
+            Errno::NOMEM,
+            Errno::NOSPC,
+        ] {
+            let whose = (By::Proxy, Reason::ConnectError, Some(errno));
+            assert_eq!(told(errno.into()), whose);
+            assert_ne!(sys::errno_name(errno), "other");
+        }
+        for errno in [Errno::HOSTUNREACH, Errno::NETUNREACH, Errno::PERM] {
+            let whose = (By::Upstream, Reason::ConnectError, Some(errno));
+            assert_eq!(told(errno.into()), whose);
+        }
+        let no_thread = Unresolved::NoThread(Arc::new(io::Error::from(Errno::AGAIN)));
+        let whose = (By::Proxy, Reason::Resolve, Some(Errno::AGAIN));
+        assert_eq!(told(no_thread.into()), whose);
+        let no_name = Unresolved::Failed(Arc::new(io::Error::other("no such name")));
+        for unresolved in [no_name, Unresolved::Silent, Unresolved::Empty] {
+            let whose = (By::Upstream, Reason::Resolve, None);
+            assert_eq!(told(unresolved.into()), whose);
         }
     }
 }

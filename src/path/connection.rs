@@ -1,15 +1,15 @@
 //! One connection: reach the upstream, relay, close both sockets as it ended.
 
 use std::{
-    future::poll_fn, io, net::SocketAddr, os::fd::OwnedFd, pin::pin, rc::Rc, task::Poll,
-    time::Instant,
+    cell::Cell, future::poll_fn, io, net::SocketAddr, os::fd::OwnedFd, pin::pin, rc::Rc,
+    task::Poll, time::Instant,
 };
 
 use rustix::io::Errno;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::debug;
 
-use super::{context::Context, relay::relay, socket::Socket};
+use super::{context::Context, departure::unless_gone, relay::relay, socket::Socket};
 use crate::{
     account::{
         live::{ClientPeer, Live, UpstreamPeer},
@@ -17,7 +17,7 @@ use crate::{
         record::ConnectionRecord,
         rejection::Rejection,
     },
-    config::{SendProxy, UpstreamAddr},
+    config::SendProxy,
     edge::{
         admission::Admitted,
         proxy_protocol::{self, Announcement},
@@ -96,8 +96,7 @@ async fn open(
     } else {
         (client, None)
     };
-    let upstream = &context.config.forwards[forward].upstream;
-    let reaching = reach(upstream, &client, destination, live, context);
+    let reaching = reach(forward, &client, destination, live, context);
     let reached = unless_cut(live, reaching).await;
     let (upstream, peer) = match reached.unwrap_or_else(|reason| Err(Outcome::cut(reason))) {
         Ok(reached) => reached,
@@ -178,19 +177,24 @@ fn unregistered(error: io::Error) -> Outcome {
 /// Connects to the upstream, and tells it who the client is where `--proxy-protocol` says so. The
 /// header is no byte of the connection: it is counted nowhere.
 async fn reach(
-    upstream: &UpstreamAddr,
+    forward: usize,
     client: &OwnedFd,
     destination: Option<SocketAddr>,
     live: &Live,
     context: &Context,
 ) -> Result<(Socket, UpstreamPeer), Outcome> {
+    let pausing = Cell::new(false);
     let connector = Connector {
         timeouts: &context.config.timeouts,
         options: &context.config.sockets,
         alarms: &context.alarms,
-        resolver: &context.resolver,
+        dialer: &context.dialer,
+        outage: &context.outages[forward],
+        pausing: &pausing,
     };
-    let (upstream, peer) = connector.connect(upstream, live.opened).await?;
+    let upstream = &context.config.forwards[forward].upstream;
+    let connecting = connector.connect(upstream, live.opened);
+    let (upstream, peer) = unless_gone(client, &pausing, connecting).await??;
     let version = context.config.proxy_protocol.send;
     if version != SendProxy::Off {
         let announcement = Announcement {

@@ -6,8 +6,6 @@ use std::{
     time::Instant,
 };
 
-use tokio::runtime::Handle;
-
 use super::{alarms::Alarms, relay::Pools};
 use crate::{
     account::{
@@ -17,7 +15,7 @@ use crate::{
         row::Row,
     },
     config::Config,
-    edge::admission::Admission,
+    edge::{admission::Admission, dial::Dialer, retry::Outage},
 };
 
 /// What the connections of a worker share.
@@ -26,7 +24,9 @@ pub(crate) struct Context {
     pub(crate) config: Arc<Config>,
     pub(crate) pools: Pools,
     pub(crate) alarms: Alarms,
-    pub(crate) resolver: Handle,
+    pub(crate) dialer: Dialer,
+    /// What is known of each forward's upstream, while it refuses.
+    pub(crate) outages: Box<[Outage]>,
     /// For those whom only a PROXY header names.
     pub(crate) admission: Arc<Admission>,
     pub(super) table: LiveTable,

@@ -6,6 +6,7 @@ pub(crate) mod alarms;
 pub(crate) mod buffer;
 pub(crate) mod connection;
 pub(crate) mod context;
+pub(crate) mod departure;
 pub(crate) mod dispatch;
 pub(crate) mod listener;
 pub(crate) mod pipe;

@@ -5,6 +5,7 @@ use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use rustix::{
@@ -181,15 +182,6 @@ impl Socket {
         Ok(())
     }
 
-    /// Waits until the socket can be written to: after a `connect`, until that has ended.
-    ///
-    /// # Errors
-    /// The runtime is going away.
-    pub(crate) async fn writable(&self) -> io::Result<()> {
-        self.fd.writable().await?.retain_ready();
-        Ok(())
-    }
-
     /// Waits until the socket has failed (mostly: until its peer has sent a reset), and says with
     /// which errno. An end of stream is no failure.
     pub(crate) async fn failed(&self) -> Errno {
@@ -271,6 +263,12 @@ impl Side for Socket {
     fn undelivered(&self) -> usize {
         self.in_flight().saturating_sub(self.finished.get().into())
     }
+}
+
+/// Closes a socket that was not born to be reset, with a reset.
+pub(crate) fn reset(fd: OwnedFd) {
+    sockopt::set_socket_linger(&fd, Some(Duration::ZERO)).ok();
+    drop(fd);
 }
 
 /// The reactor's errors have an errno, but for one: its runtime is shutting down.

@@ -12,7 +12,7 @@ use std::{
 };
 
 use tokio::{
-    runtime::{Builder, Handle, LocalOptions, LocalRuntime},
+    runtime::{Builder, LocalOptions, LocalRuntime},
     sync::{Notify, mpsc, oneshot},
 };
 use tracing::warn;
@@ -28,7 +28,7 @@ use super::{
 use crate::{
     account::{live::LiveTable, metrics::WorkerMetrics, outcome::Reason, row::Row},
     config::{Config, Sched},
-    edge::admission::Admission,
+    edge::{admission::Admission, dial::Dialer, retry::Outage},
     sys,
 };
 
@@ -170,8 +170,8 @@ pub(crate) struct Seed {
     pub(crate) max_pipes: usize,
     pub(crate) metrics: Arc<WorkerMetrics>,
     pub(crate) admission: Arc<Admission>,
-    /// The control runtime, whose threads may wait for a name server.
-    pub(crate) resolver: Handle,
+    /// Resolves names, too: a worker may not wait for a name server.
+    pub(crate) dialer: Dialer,
     /// Wakes the ticker when the first alarm is set.
     pub(crate) alarm_set: Arc<Notify>,
     /// Hears of the worker's end.
@@ -197,15 +197,17 @@ impl Seed {
             buffers: BufferPool::new(relay.buffer_size),
             pipes: PipePool::new(self.max_pipes, relay.pipe_size),
         };
+        let outages = self.config.forwards.iter().map(|_| Outage::default());
         Context {
             id: self.id,
+            outages: outages.collect(),
             config: self.config,
             pools,
             table: LiveTable::default(),
             alarms: Alarms::new(Arc::clone(&self.metrics), self.alarm_set),
             metrics: self.metrics,
             admission: self.admission,
-            resolver: self.resolver,
+            dialer: self.dialer,
         }
     }
 }

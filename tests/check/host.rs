@@ -123,6 +123,28 @@ fn a_port_among_the_ephemeral_ones_is_a_warning() {
 }
 
 #[test]
+fn an_upstream_among_the_ephemeral_ports_of_this_host_is_a_warning() {
+    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
+    let low: u16 = range.split_whitespace().next().unwrap().parse().unwrap();
+    let of = |upstream: String| Found::by(&["-l", "127.0.0.1:0", "-u", &upstream]);
+    for host in ["127.0.0.1", "localhost"] {
+        let port = low + 7;
+        let words = ["ip_local_reserved_ports", "meet itself", &port.to_string()];
+        of(format!("{host}:{port}")).has("upstream-port", "warning", &words);
+        of(format!("{host}:{}", low - 1)).has("upstream-port", "ok", &["outside"]);
+    }
+    let elsewhere = Found::by(&[
+        "-l",
+        "127.0.0.1:0",
+        "-u",
+        &format!("192.0.2.1:{}", low + 7),
+        "--connect-timeout",
+        "1ms",
+    ]);
+    assert!(elsewhere.all("upstream-port").is_empty());
+}
+
+#[test]
 fn the_file_of_a_unix_listener_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("listen.sock");

@@ -14,6 +14,8 @@ mod foreign;
 mod forwarder;
 mod lines;
 mod link;
+mod name_server;
+mod network;
 mod nobody;
 mod pattern;
 mod pests;
@@ -42,6 +44,8 @@ pub(crate) use self::{
         Direction, End, Link, Origin, connect, exchange, is_reset, pass_to_end, patient, read_out,
         reset, send_until_stuck, told,
     },
+    name_server::NameServer,
+    network::{Network, set_ephemeral_ports},
     nobody::{BlackHole, Nobody},
     pattern::{Pattern, Random},
     pests::{Pests, loris, malformed, served},

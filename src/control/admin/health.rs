@@ -8,7 +8,8 @@ use std::{
 use tokio::sync::Mutex;
 
 use crate::{
-    account::metrics::Metrics, config::Config, control::probe::probe, path::listener::Gate,
+    account::metrics::Metrics, config::Config, control::probe::probe, edge::dial::Dialer,
+    path::listener::Gate,
 };
 
 /// How long the upstream's answer is good for: it is not probed more often.
@@ -22,16 +23,23 @@ pub(super) struct Health {
     gate: Arc<Gate>,
     config: Arc<Config>,
     metrics: Metrics,
+    dialer: Dialer,
     /// What the upstreams said last. Whoever asks while it is being found out waits for it.
     upstreams: Mutex<Option<(Instant, Result<(), String>)>>,
 }
 
 impl Health {
-    pub(super) fn new(gate: Arc<Gate>, config: Arc<Config>, metrics: Metrics) -> Self {
+    pub(super) fn new(
+        gate: Arc<Gate>,
+        config: Arc<Config>,
+        metrics: Metrics,
+        dialer: Dialer,
+    ) -> Self {
         Self {
             gate,
             config,
             metrics,
+            dialer,
             upstreams: Mutex::default(),
         }
     }
@@ -60,8 +68,8 @@ impl Health {
 
     async fn probe(&self) -> Result<(), String> {
         for forward in &self.config.forwards {
-            let upstream = &forward.upstream;
-            if let Err(error) = probe(upstream, self.config.proxy_protocol.send, PROBE).await {
+            let (upstream, version) = (&forward.upstream, self.config.proxy_protocol.send);
+            if let Err(error) = probe(upstream, version, PROBE, &self.dialer).await {
                 return Err(format!("upstream {upstream}: {error}"));
             }
         }

@@ -10,7 +10,7 @@ use hyper::{
 };
 
 use super::{catalogue::ENDPOINTS, connections, exposition::Exposition, health::Health};
-use crate::{account::metrics::Metrics, config::Config, path::listener::Gate};
+use crate::{account::metrics::Metrics, config::Config, edge::dial::Dialer, path::listener::Gate};
 
 /// What the endpoint can tell.
 pub(crate) struct Admin {
@@ -26,9 +26,14 @@ const JSON: &str = "application/json";
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 impl Admin {
-    pub(crate) fn new(gate: Arc<Gate>, config: Arc<Config>, metrics: Metrics) -> Self {
+    pub(crate) fn new(
+        gate: Arc<Gate>,
+        config: Arc<Config>,
+        metrics: Metrics,
+        dialer: Dialer,
+    ) -> Self {
         Self {
-            health: Health::new(Arc::clone(&gate), config, metrics.clone()),
+            health: Health::new(Arc::clone(&gate), config, metrics.clone(), dialer),
             exposition: Exposition::new(metrics),
             gate,
         }

@@ -1,0 +1,344 @@
+//! Connecting: to the address that answers first (RFC 8305), and never to oneself.
+
+use std::{
+    future::{Future, poll_fn},
+    io, mem,
+    net::SocketAddr,
+    os::fd::OwnedFd,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    io::Errno,
+    net::{AddressFamily, connect},
+};
+use tokio::io::{Interest, unix::AsyncFd};
+
+use super::{
+    ephemeral::{EphemeralPorts, is_its_own_peer},
+    resolver::{Family, Resolver, Unresolved, before},
+};
+use crate::{path::socket, sys};
+
+/// How long an address may be silent before the next one is tried beside it: the recommendation of
+/// RFC 8305, section 5. A name's first connection alone waits for it, since the family that has
+/// answered goes first from then on.
+const STAGGER: Duration = Duration::from_millis(250);
+
+/// Why an upstream could not be reached.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Refused(Errno),
+    TimedOut,
+    Unresolved(Unresolved),
+    Other(Errno),
+}
+
+impl From<Errno> for Failure {
+    fn from(error: Errno) -> Self {
+        match error {
+            Errno::CONNREFUSED => Self::Refused(error),
+            Errno::TIMEDOUT => Self::TimedOut,
+            error => Self::Other(error),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Errno::from_io_error(&error).unwrap_or(Errno::IO).into()
+    }
+}
+
+impl From<Unresolved> for Failure {
+    fn from(error: Unresolved) -> Self {
+        Self::Unresolved(error)
+    }
+}
+
+impl From<Failure> for io::Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(errno) | Failure::Other(errno) => errno.into(),
+            Failure::TimedOut => io::ErrorKind::TimedOut.into(),
+            Failure::Unresolved(error) => {
+                Self::other(format!("the name cannot be resolved ({error})"))
+            }
+        }
+    }
+}
+
+/// What all connects of a process share.
+#[derive(Clone)]
+pub(crate) struct Dialer {
+    resolver: Resolver,
+    /// As of the start: whoever widens the range so that it takes in the upstream's port has to start
+    /// this process anew, to have it look whom it is connected to. `None`: not known, so it looks.
+    ephemeral: Option<EphemeralPorts>,
+}
+
+impl Dialer {
+    pub(crate) fn new() -> Self {
+        Self {
+            resolver: Resolver::default(),
+            ephemeral: EphemeralPorts::read(),
+        }
+    }
+
+    /// The addresses of a name, in the order in which they are to be tried. `sleep` waits for a moment.
+    ///
+    /// # Errors
+    /// There are none, or nobody knows of any within `bound`.
+    pub(crate) async fn resolve<S: Future<Output = ()>>(
+        &self,
+        (host, port): (&str, u16),
+        bound: Duration,
+        sleep: impl Fn(Instant) -> S,
+    ) -> Result<Vec<SocketAddr>, Unresolved> {
+        let deadline = Instant::now() + bound;
+        let addresses = self.resolver.resolve(host, port, deadline, sleep).await?;
+        Ok(match addresses.len() {
+            0 | 1 => addresses,
+            _ => interleaved(addresses, self.resolver.last_family(host)),
+        })
+    }
+
+    /// Notes that a connection to this name stands: the family of its address goes first from now on.
+    pub(crate) fn reached(&self, host: &str, address: SocketAddr) {
+        self.resolver.reached(host, address);
+    }
+
+    /// Connects sockets that `socket` makes to these addresses, in their order: the next one where one
+    /// has failed, or has been silent for [`STAGGER`]. The first that stands is returned, unregistered;
+    /// the others are closed.
+    ///
+    /// An address that answers at once, as on the loopback, costs two calls and no look at the clock.
+    ///
+    /// # Errors
+    /// None answers, within `bound`. Of several failures the first address's counts, but that a refusal
+    /// says more than silence.
+    pub(crate) async fn race<S: Future<Output = ()>>(
+        &self,
+        addresses: &[SocketAddr],
+        bound: Duration,
+        socket: impl Fn(AddressFamily) -> Result<OwnedFd, Errno>,
+        sleep: impl Fn(Instant) -> S,
+    ) -> Result<(OwnedFd, SocketAddr), Failure> {
+        let mut race = Race {
+            dialer: self,
+            waiting: addresses.iter().copied().enumerate(),
+            racers: Vec::new(),
+            failures: Vec::new(),
+        };
+        if let Some(decided) = race.start_next(&socket) {
+            return decided;
+        }
+        // Boxed: what waits is large, and mostly nobody does.
+        Box::pin(race.run(Instant::now() + bound, socket, sleep)).await
+    }
+
+    fn start(
+        &self,
+        address: SocketAddr,
+        socket: impl Fn(AddressFamily) -> Result<OwnedFd, Errno>,
+    ) -> Result<Start, Failure> {
+        let family = match Family::of(address) {
+            Family::V4 => AddressFamily::INET,
+            Family::V6 => AddressFamily::INET6,
+        };
+        let fd = socket(family)?;
+        let mut said = connect(&fd, &address);
+        if said == Err(Errno::INPROGRESS) {
+            // On loopback the handshake is over by now. Asking again says so, a turn of the reactor
+            // earlier than waiting for it would.
+            said = connect(&fd, &address);
+        }
+        match said {
+            Ok(()) | Err(Errno::ISCONN) => Ok(Start::Connected(self.arrived(fd, address)?)),
+            Err(Errno::ALREADY) => Ok(Start::UnderWay(sys::register(fd, Interest::WRITABLE)?)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Takes a connection for what it is. One to oneself is nobody's: the kernel has lent the
+    /// upstream's port, which a reset gives back at once, so that the server can have it.
+    fn arrived(&self, fd: OwnedFd, address: SocketAddr) -> Result<OwnedFd, Failure> {
+        let port = address.port();
+        let possible = self.ephemeral.is_none_or(|ports| ports.contains(port));
+        if possible && is_its_own_peer(&fd, port) {
+            socket::reset(fd);
+            return Err(Failure::Refused(Errno::CONNREFUSED));
+        }
+        Ok(fd)
+    }
+}
+
+enum Start {
+    Connected(OwnedFd),
+    UnderWay(AsyncFd<OwnedFd>),
+}
+
+/// What has become of the addresses of an upstream so far.
+struct Race<'a, A> {
+    dialer: &'a Dialer,
+    /// Those that have not been tried yet, by their places.
+    waiting: A,
+    racers: Vec<Racer>,
+    failures: Vec<(usize, Failure)>,
+}
+
+type Decided = Result<(OwnedFd, SocketAddr), Failure>;
+
+impl<A: ExactSizeIterator<Item = (usize, SocketAddr)>> Race<'_, A> {
+    /// Starts the next connect that is not over at once, if there is any address left. `Some`: it is
+    /// decided.
+    fn start_next(
+        &mut self,
+        socket: impl Fn(AddressFamily) -> Result<OwnedFd, Errno>,
+    ) -> Option<Decided> {
+        for (place, address) in self.waiting.by_ref() {
+            match self.dialer.start(address, &socket) {
+                Ok(Start::Connected(fd)) => return Some(Ok((fd, address))),
+                Ok(Start::UnderWay(fd)) => {
+                    self.racers.push(Racer { fd, place, address });
+                    return None;
+                }
+                Err(failure) => self.failures.push((place, failure)),
+            }
+        }
+        self.racers
+            .is_empty()
+            .then(|| Err(decisive(mem::take(&mut self.failures))))
+    }
+
+    /// Waits for those under way, and starts others when it is time.
+    async fn run<S: Future<Output = ()>>(
+        mut self,
+        deadline: Instant,
+        socket: impl Fn(AddressFamily) -> Result<OwnedFd, Errno>,
+        sleep: impl Fn(Instant) -> S,
+    ) -> Decided {
+        loop {
+            let until = match self.waiting.len() {
+                0 => deadline,
+                _ => deadline.min(Instant::now() + STAGGER),
+            };
+            let mut told = before(sleep(until), first_told(&self.racers)).await;
+            if told.is_none() {
+                // Whoever was held up asks the kernel before it believes its clock.
+                told = find_told(&self.racers, Racer::ask);
+            }
+            match told {
+                Some((index, result)) => {
+                    let Racer { fd, place, address } = self.racers.swap_remove(index);
+                    let arrived = result
+                        .map_err(Failure::from)
+                        .and_then(|()| self.dialer.arrived(fd.into_inner(), address));
+                    match arrived {
+                        Ok(fd) => return Ok((fd, address)),
+                        Err(failure) => self.failures.push((place, failure)),
+                    }
+                }
+                None if Instant::now() >= deadline => {
+                    let silent = self.racers.iter().map(|it| (it.place, Failure::TimedOut));
+                    self.failures.extend(silent);
+                    return Err(decisive(self.failures));
+                }
+                None => {} // the next one's turn
+            }
+            if let Some(decided) = self.start_next(&socket) {
+                return decided;
+            }
+        }
+    }
+}
+
+/// A connect that is under way.
+struct Racer {
+    fd: AsyncFd<OwnedFd>,
+    /// Where its address stands among all.
+    place: usize,
+    address: SocketAddr,
+}
+
+impl Racer {
+    /// What the kernel knows by now.
+    fn ask(&self) -> Poll<Result<(), Errno>> {
+        match connect(&self.fd, &self.address) {
+            Ok(()) | Err(Errno::ISCONN) => Poll::Ready(Ok(())),
+            Err(Errno::ALREADY | Errno::INTR) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<(), Errno>> {
+        while let Poll::Ready(guard) = self.fd.poll_write_ready(cx) {
+            let Ok(mut guard) = guard else {
+                return Poll::Ready(Err(Errno::CANCELED)); // the runtime is going away
+            };
+            match self.ask() {
+                Poll::Ready(result) => return Poll::Ready(result),
+                Poll::Pending => guard.clear_ready(),
+            }
+        }
+        Poll::Pending
+    }
+}
+
+/// Waits for the first racer that has arrived or failed, and says where it stands among `racers`.
+async fn first_told(racers: &[Racer]) -> (usize, Result<(), Errno>) {
+    poll_fn(|cx| match find_told(racers, |racer| racer.poll(cx)) {
+        Some(told) => Poll::Ready(told),
+        None => Poll::Pending,
+    })
+    .await
+}
+
+fn find_told(
+    racers: &[Racer],
+    mut look: impl FnMut(&Racer) -> Poll<Result<(), Errno>>,
+) -> Option<(usize, Result<(), Errno>)> {
+    let mut told = racers
+        .iter()
+        .enumerate()
+        .map(|(index, racer)| match look(racer) {
+            Poll::Ready(result) => Some((index, result)),
+            Poll::Pending => None,
+        });
+    told.find_map(|told| told)
+}
+
+/// The failure to tell of, of those of several addresses.
+fn decisive(mut failures: Vec<(usize, Failure)>) -> Failure {
+    failures.sort_by_key(|(place, _)| *place);
+    let mut failures = failures.into_iter().map(|(_, failure)| failure);
+    let first = failures
+        .next()
+        .unwrap_or(Failure::Unresolved(Unresolved::Empty));
+    match first {
+        Failure::TimedOut => failures
+            .find(|failure| matches!(failure, Failure::Refused(_)))
+            .unwrap_or(Failure::TimedOut),
+        first => first,
+    }
+}
+
+/// The families in turns (RFC 8305, section 4), that of `last` first, or else that of the first
+/// address; within a family the resolver's order stays.
+fn interleaved(addresses: Vec<SocketAddr>, last: Option<Family>) -> Vec<SocketAddr> {
+    let first = last.or_else(|| addresses.first().copied().map(Family::of));
+    let (some, others): (Vec<_>, Vec<_>) = addresses
+        .into_iter()
+        .partition(|address| Some(Family::of(*address)) == first);
+    let (mut some, mut others) = (some.into_iter(), others.into_iter());
+    let mut all = Vec::with_capacity(some.len() + others.len());
+    while some.len() + others.len() > 0 {
+        all.extend(some.next());
+        all.extend(others.next());
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests;
