@@ -323,7 +323,7 @@ fn pipe_share(pipes: usize, workers: usize, id: usize) -> usize {
 
 /// Connections that so many open files carry, each two and each pipe two; `None`: not a single one.
 pub(crate) fn affordable_connections(nofile: u64, pipes: usize) -> Option<usize> {
-    let spare = SPARE_FILES + 2 * pipes as u64;
+    let spare = (pipes as u64).saturating_mul(2).saturating_add(SPARE_FILES);
     // A low limit is for connections first: where pipes can't be had, they copy.
     let files = nofile
         .saturating_sub(spare)
@@ -356,6 +356,8 @@ mod tests {
     #[test]
     fn a_low_file_limit_is_shared_with_the_pipes() {
         assert_eq!(affordable_connections(128, 64), Some(16));
+        assert_eq!(affordable_connections(128, usize::MAX), Some(16));
+        assert!(affordable_connections(u64::MAX, usize::MAX).is_some());
         assert_eq!(affordable_connections(64, 64), None);
     }
 }
