@@ -69,7 +69,7 @@ impl fmt::Display for Own {
 }
 
 /// The addresses of all interfaces that are there, loopback included.
-pub(super) fn interfaces() -> io::Result<Vec<IpAddr>> {
+fn interfaces() -> io::Result<Vec<IpAddr>> {
     let interfaces = if_addrs::get_if_addrs()?;
     Ok(interfaces.iter().map(if_addrs::Interface::ip).collect())
 }
