@@ -7,3 +7,5 @@
 mod support;
 
 mod loops;
+mod manager;
+mod signals;
