@@ -46,21 +46,18 @@ impl Notifier {
     #[must_use]
     pub fn from_env() -> Self {
         let name = env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty());
-        let outlet = name.map(|name| Outlet::to(name.as_bytes()));
-        let notifier = Self {
+        let mut notifier = Self {
             outlet: None,
             owed: RefCell::default(),
             owes: Notify::new(),
             warned: Cell::new(false),
         };
-        match outlet {
+        match name.map(|name| Outlet::to(name.as_bytes())) {
+            Some(Ok(outlet)) => notifier.outlet = Some(outlet),
             Some(Err(error)) => notifier.warn(error),
-            None | Some(Ok(_)) => {}
+            None => {}
         }
-        Self {
-            outlet: outlet.and_then(Result::ok),
-            ..notifier
-        }
+        notifier
     }
 
     /// Says that clients are let in.

@@ -75,8 +75,8 @@ pub(crate) async fn run(socket: BoundSocket, gate: Arc<Gate>) -> io::Result<()> 
         };
         gate.metrics.accept_failed(&error);
         match AcceptError::of(&error) {
-            AcceptError::Connection => {}
-            AcceptError::Resources(errno) => tokio::select! {
+            AcceptError::Connection(_) if !pause.is_due() => {}
+            AcceptError::Connection(errno) | AcceptError::Circumstances(errno) => tokio::select! {
                 () = gate.closed.cancelled() => break,
                 () = pause.wait(errno) => {}
             },
@@ -87,8 +87,9 @@ pub(crate) async fn run(socket: BoundSocket, gate: Arc<Gate>) -> io::Result<()> 
     if shares_port {
         gate.leave_to_successor(&fd, forward).await;
     }
+    drop(file); // first, so that nobody comes after the last who is accepted
     gate.accept_backlog(&fd, forward);
-    drop((fd, file));
+    drop(fd);
     Ok(())
 }
 
@@ -190,11 +191,13 @@ fn accept(fd: impl AsFd) -> Result<(OwnedFd, ClientPeer), Errno> {
 }
 
 /// What a failed accept(2) is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AcceptError {
     /// This one connection, which is gone: the next, at once.
-    Connection,
-    /// Descriptors or memory, which others may give back: the next, after a pause.
-    Resources(Errno),
+    Connection(Errno),
+    /// Descriptors or memory, which others may give back, or a rule (a firewall's, a sandbox's),
+    /// which others may lift: the connection waits. The next try, after a pause.
+    Circumstances(Errno),
     /// The listener itself.
     Listener,
 }
@@ -204,7 +207,7 @@ impl AcceptError {
         match Errno::from_io_error(error) {
             // accept(2): Linux passes network errors that are already pending on as its own.
             Some(
-                Errno::CONNABORTED
+                errno @ (Errno::CONNABORTED
                 | Errno::INTR
                 | Errno::PROTO
                 | Errno::NETDOWN
@@ -214,24 +217,29 @@ impl AcceptError {
                 | Errno::HOSTUNREACH
                 | Errno::OPNOTSUPP
                 | Errno::NETUNREACH
-                | Errno::PERM
-                | Errno::TIMEDOUT,
-            ) => Self::Connection,
-            Some(errno @ (Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)) => {
-                Self::Resources(errno)
-            }
-            _ => Self::Listener,
+                | Errno::TIMEDOUT),
+            ) => Self::Connection(errno),
+            // It does not listen any more, or is no socket of ours: that does not get better.
+            Some(Errno::BADF | Errno::INVAL | Errno::NOTSOCK) | None => Self::Listener,
+            // EMFILE, ENFILE, ENOBUFS, ENOMEM; EPERM, EACCES, ENOSYS and what else a filter of
+            // system calls may answer. Whatever else there is, is survived as well.
+            Some(errno) => Self::Circumstances(errno),
         }
     }
 }
 
-/// The pause after an accept that lacked resources: it doubles until one succeeds.
+/// The pause after an accept that failed: it doubles until one succeeds.
 #[derive(Default)]
 struct Pause {
     last: Option<Duration>,
+    /// Connections that were gone, one after the other.
+    gone: u32,
     logged: Option<Instant>,
     unlogged: u64,
 }
+
+/// So many clients in a row may have hung up before they were accepted: a full backlog.
+const GONE_AT_ONCE: u32 = 1024;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -240,6 +248,14 @@ const LOG_EVERY: Duration = Duration::from_secs(1);
 impl Pause {
     fn reset(&mut self) {
         self.last = None;
+        self.gone = 0;
+    }
+
+    /// Whether a connection that is gone calls for a pause: where each one is, for ever, something
+    /// is wrong that no connection causes.
+    fn is_due(&mut self) -> bool {
+        self.gone = self.gone.saturating_add(1);
+        self.gone > GONE_AT_ONCE
     }
 
     async fn wait(&mut self, errno: Errno) {
@@ -262,5 +278,47 @@ impl Pause {
             self.unlogged = 0;
         }
         tokio::time::sleep(pause).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_listener_that_cannot_accept_any_more_ends() {
+        let of = |errno: Errno| AcceptError::of(&errno.into());
+        for gone in [
+            Errno::CONNABORTED,
+            Errno::INTR,
+            Errno::PROTO,
+            Errno::NETDOWN,
+        ] {
+            assert_eq!(of(gone), AcceptError::Connection(gone));
+        }
+        for passing in [
+            Errno::MFILE,
+            Errno::NFILE,
+            Errno::NOBUFS,
+            Errno::NOMEM,
+            Errno::PERM,
+            Errno::ACCESS,
+            Errno::NOSYS,
+            Errno::IO,
+        ] {
+            assert_eq!(of(passing), AcceptError::Circumstances(passing));
+        }
+        for last in [Errno::INVAL, Errno::BADF, Errno::NOTSOCK] {
+            assert_eq!(of(last), AcceptError::Listener);
+        }
+    }
+
+    #[test]
+    fn connections_that_are_gone_call_for_a_pause_only_where_nothing_else_comes() {
+        let mut pause = Pause::default();
+        assert!((0..GONE_AT_ONCE).all(|_| !pause.is_due()));
+        pause.reset(); // one was accepted
+        assert!((0..GONE_AT_ONCE).all(|_| !pause.is_due()));
+        assert!(pause.is_due());
     }
 }
