@@ -38,7 +38,9 @@ pub use self::{
     socket_file::SocketFileError,
     span::{Bounds, Limit, Span, SpanError},
 };
-pub(crate) use self::{congestion::check as check_congestion, own::OwnAddresses};
+pub(crate) use self::{
+    congestion::check as check_congestion, own::OwnAddresses, socket_file::parent_of,
+};
 
 /// Everything the forwarder needs to know; every value is in range and no two clash.
 #[derive(Clone, Debug, PartialEq, Eq)]

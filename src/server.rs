@@ -28,7 +28,10 @@ use crate::{
         drain::{Drain, Stop},
         ticker,
     },
-    edge::{accept_rate::AcceptRate, admission::Admission, bind::BoundSocket},
+    edge::{
+        accept_rate::AcceptRate, admission::Admission, bind::BoundSocket,
+        directory_lock::DirectoryLocks,
+    },
     path::{
         dispatch::Dispatch,
         listener::{self, Gate},
@@ -110,6 +113,9 @@ impl Server {
             });
         }
         let has_successor = !inherited.is_empty() || config.sockets.reuse_port;
+        let starting = inherited
+            .is_empty()
+            .then(|| DirectoryLocks::take(config.forwards.iter().map(|forward| &forward.listen)));
         let mut inherited = inherited.into_iter();
         let mut listeners = Vec::with_capacity(forwards);
         for (index, forward) in config.forwards.iter().enumerate() {
@@ -121,6 +127,7 @@ impl Server {
         for (listener, forward) in listeners.iter().zip(&config.forwards) {
             listener.listen(&forward.listen, config.sockets.backlog)?;
         }
+        drop(starting);
         let admin = config.admin.as_ref().map(|address| {
             admin::bind_at(address, config.sockets.reuse_port).map_err(|error| StartError::Admin {
                 address: address.clone(),

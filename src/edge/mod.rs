@@ -5,6 +5,7 @@ pub(crate) mod accept_rate;
 pub(crate) mod access;
 pub(crate) mod admission;
 pub(crate) mod bind;
+pub(crate) mod directory_lock;
 pub(crate) mod farewell;
 pub(crate) mod options;
 pub(crate) mod proxy_protocol;
