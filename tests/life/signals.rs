@@ -3,14 +3,17 @@
 use std::{
     fs,
     os::unix::process::ExitStatusExt,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
 
 use rustix::process::{Pid, Signal, getuid, kill_process};
 
-use super::support::{
-    BINARY, BlackHole, Echo, Process, echo_once, echoed, eventually, eventually_some, installed,
-    skip,
+use super::{
+    Kept,
+    support::{
+        BINARY, BlackHole, Echo, Process, echo_once, echoed, eventually, eventually_some,
+        installed, skip,
+    },
 };
 
 /// With env(1) in front, which does to signals what a parent may have done.
@@ -76,17 +79,17 @@ fn the_first_process_of_a_container_hears_sigterm_from_its_start_on() {
         command.args(FLAGS).stderr(Stdio::null());
         let mut unshare = Kept(command.spawn().unwrap());
         let first = eventually_some("the first process is this program", || {
-            if let Some(status) = unshare.0.try_wait().unwrap() {
+            if let Some(status) = unshare.ended() {
                 panic!("it has ended: {status}");
             }
-            let id = unshare.0.id();
+            let id = unshare.pid();
             let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).ok()?;
             let pid = children.split_whitespace().next()?.parse().ok()?;
             // Long before it listens: it holds signals back in its first line.
             (comm(pid)? == "portamento" && blocks(pid, Signal::TERM)?).then_some(pid)
         });
         kill_process(Pid::from_raw(first).unwrap(), Signal::TERM).unwrap();
-        let status = eventually_some("it ends", || unshare.0.try_wait().unwrap());
+        let status = unshare.wait();
         assert_eq!(status.code(), Some(0));
     }
 }
@@ -119,23 +122,13 @@ fn a_command_that_does_not_forward_is_ended_by_any_signal() {
         command.args(["--listen", "127.0.0.1:0", "--upstream"]);
         command.arg(silent.addr().to_string()).stdout(Stdio::null());
         let mut check = Kept(command.spawn().unwrap());
-        let pid = i32::try_from(check.0.id()).unwrap();
+        let pid = check.pid().as_raw_nonzero().get();
         eventually("the check runs", || {
             comm(pid).as_deref() == Some("portamento") && blocks(pid, signal) == Some(false)
         });
-        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
-        let status = eventually_some("it ends", || check.0.try_wait().unwrap());
+        kill_process(check.pid(), signal).unwrap();
+        let status = check.wait();
         assert_eq!(status.signal(), Some(signal.as_raw()));
-    }
-}
-
-/// A child that does not outlive the test.
-struct Kept(Child);
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
     }
 }
 
