@@ -13,7 +13,7 @@ use clap::{Arg, Parser};
 
 use crate::{
     config::{
-        Config, ConfigError, Forward, Given, check_congestion,
+        Config, ConfigError, Forward, Given, OwnAddresses, check_congestion,
         clash::{self, GivenForward},
         defaults,
     },
@@ -91,15 +91,17 @@ fn as_typed(arg: Arg) -> Arg {
 impl TryFrom<ForwarderArgs> for Config {
     type Error = ConfigError;
 
-    /// Finds what clashes; looks at the file system and `/proc`, and binds nothing.
+    /// Finds what clashes; looks at the file system, `/proc` and the interfaces, and binds nothing.
     ///
     /// # Errors
     ///
     /// The first clash between flags, or between a flag and the host.
     fn try_from(args: ForwarderArgs) -> Result<Self, ConfigError> {
         let pairs = args.pairs.pairs();
-        clash::check(&pairs)?;
-        clash::check_admin(&pairs, &args.admin.admin)?;
+        // A host that does not list them has its loopback all the same.
+        let own = OwnAddresses::of_interfaces().unwrap_or_default();
+        clash::check(&pairs, &own)?;
+        clash::check_admin(&pairs, &args.admin.admin, &own)?;
         clash::check_proxies(&pairs, &args.proxy_protocol.accept_proxy_protocol)?;
         if let Some(name) = &args.sockets.congestion {
             check_congestion(name).map_err(|source| ConfigError::Congestion {

@@ -10,6 +10,7 @@ mod display;
 mod error;
 mod log;
 mod network;
+mod own;
 mod proxy_protocol;
 mod ring_url;
 mod size;
@@ -21,7 +22,6 @@ use std::{fmt, num::NonZeroUsize, time::Duration};
 use clap::ValueEnum;
 use ipnet::IpNet;
 
-pub(crate) use self::congestion::check as check_congestion;
 pub use self::{
     addr::{AddrError, Forward, ListenAddr, UpstreamAddr},
     admin::{AdminAddr, AdminAddrError},
@@ -37,6 +37,9 @@ pub use self::{
     size::{Size, SizeError},
     socket_file::SocketFileError,
     span::{Bounds, Limit, Span, SpanError},
+};
+pub(crate) use self::{
+    congestion::check as check_congestion, own::OwnAddresses, socket_file::parent_of,
 };
 
 /// Everything the forwarder needs to know; every value is in range and no two clash.

@@ -1,14 +1,25 @@
 //! Where log lines go: through a bounded queue to standard error, written by a thread of its own,
-//! so that a full pipe behind it delays nobody. What does not fit is dropped and counted.
+//! so that a full pipe behind it delays nobody. What does not fit is dropped and counted, and so is
+//! what can't be written.
 
-use std::{io, sync::OnceLock};
+mod lines;
 
-use tracing::Level;
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    io, panic,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use tracing::{Level, error};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     Layer, Registry, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
+use self::lines::Lines;
 use crate::config::{LogConfig, LogFormat};
 
 /// Lines that may wait to be written.
@@ -22,13 +33,18 @@ pub struct Logs {
 /// The process's logger is one, and so is the count of what it dropped.
 static DROPS: OnceLock<ErrorCounter> = OnceLock::new();
 
-/// Lines that were dropped because the queue was full.
+/// Lines that standard error did not take.
+static LOST: AtomicU64 = AtomicU64::new(0);
+
+/// Lines that were dropped because the queue was full, or standard error failed.
 #[must_use]
-pub fn dropped() -> usize {
-    DROPS.get().map_or(0, ErrorCounter::dropped_lines)
+pub fn dropped() -> u64 {
+    let queued = DROPS.get().map_or(0, ErrorCounter::dropped_lines);
+    queued as u64 + LOST.load(Ordering::Relaxed)
 }
 
-/// Installs the process's logger.
+/// Installs the process's logger. Panics are logged as well: the standard library would write them to
+/// standard error itself, and wait for whoever reads there.
 ///
 /// # Panics
 /// If there is one already.
@@ -38,7 +54,7 @@ pub fn init(config: &LogConfig) -> Logs {
         .lossy(true)
         .buffered_lines_limit(QUEUE)
         .thread_name("log")
-        .finish(io::stderr());
+        .finish(Lines::new(io::stderr(), &LOST));
     DROPS.get_or_init(|| writer.error_counter());
     // --access-log alone decides on the records of connections.
     let filter = Targets::new()
@@ -47,6 +63,11 @@ pub fn init(config: &LogConfig) -> Logs {
     Registry::default()
         .with(lines(config.format, writer).with_filter(filter))
         .init();
+    panic::set_hook(Box::new(|panic| {
+        let backtrace = Backtrace::capture(); // where RUST_BACKTRACE asks for it
+        let backtrace = (backtrace.status() == BacktraceStatus::Captured).then_some(backtrace);
+        error!(%panic, backtrace = backtrace.map(tracing::field::display), "panicked");
+    }));
     Logs { _guard: guard }
 }
 

@@ -12,7 +12,11 @@ use portamento::{
     check,
     cli::{self, Args, CheckArgs, Command, ForwarderArgs},
     config::Config,
-    control::{handover, signals::Signals},
+    control::{
+        handover,
+        notify::Notifier,
+        signals::{Held, Signals},
+    },
     logging::{self, Logs},
     server::Server,
 };
@@ -27,16 +31,25 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    let held = match Held::hold() {
+        Ok(held) => held,
+        Err(error) => return fail(&error, ExitCode::FAILURE),
+    };
     let args = Args::parse();
-    match args.command {
-        None => forward(args.forwarder),
-        Some(Command::Check(args)) => check(*args),
-        Some(Command::Completions { shell }) => print(Ok(cli::completions(shell))),
-        Some(Command::Man) => print(cli::manual_page()),
+    let Some(command) = args.command else {
+        return forward(args.forwarder, &held);
+    };
+    if let Err(error) = held.release() {
+        return fail(&error, ExitCode::FAILURE);
+    }
+    match command {
+        Command::Check(args) => check(*args),
+        Command::Completions { shell } => print(Ok(cli::completions(shell))),
+        Command::Man => print(cli::manual_page()),
     }
 }
 
-fn forward(args: ForwarderArgs) -> ExitCode {
+fn forward(args: ForwarderArgs, held: &Held) -> ExitCode {
     let config = match Config::try_from(args) {
         Ok(config) => config,
         Err(error) => return fail(&error, ExitCode::from(USAGE)),
@@ -46,7 +59,7 @@ fn forward(args: ForwarderArgs) -> ExitCode {
         Err(error) => return fail(&error, ExitCode::FAILURE),
     };
     let logs = logging::init(&config.log);
-    match run(config, inherited) {
+    match run(config, inherited, held) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             drop::<Logs>(logs); // what led to it comes first
@@ -55,18 +68,19 @@ fn forward(args: ForwarderArgs) -> ExitCode {
     }
 }
 
-fn run(config: Config, inherited: Vec<OwnedFd>) -> Result<(), Box<dyn Error>> {
+fn run(config: Config, inherited: Vec<OwnedFd>, held: &Held) -> Result<(), Box<dyn Error>> {
     let server = Server::bind(config, inherited)?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         let (stop, stops) = mpsc::unbounded_channel();
-        let signals = Signals::catch()?;
+        let signals = Signals::of(held)?;
+        let manager = Notifier::from_env();
         let counters = server.counters();
-        handover::notify_ready(); // the listeners are bound: clients wait in the backlog
+        manager.ready(); // the listeners are bound: clients wait in the backlog
         tokio::select! {
             ended = server.run(stops) => ended?,
-            () = signals.pass_on(stop) => {}
-            () = handover::feed_watchdog(|| counters.stuck_worker()) => {}
+            ended = signals.pass_on(stop, &manager) => ended?,
+            () = manager.run(|| counters.stuck_worker()) => {}
         }
         Ok(())
     });

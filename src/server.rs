@@ -27,7 +27,10 @@ use crate::{
         drain::{Drain, Stop},
         ticker,
     },
-    edge::{accept_rate::AcceptRate, admission::Admission, bind::BoundSocket, dial::Dialer},
+    edge::{
+        accept_rate::AcceptRate, admission::Admission, bind::BoundSocket, dial::Dialer,
+        directory_lock::DirectoryLocks,
+    },
     path::{
         dispatch::Dispatch,
         listener::{self, Gate},
@@ -109,6 +112,9 @@ impl Server {
             });
         }
         let has_successor = !inherited.is_empty() || config.sockets.reuse_port;
+        let starting = inherited
+            .is_empty()
+            .then(|| DirectoryLocks::take(config.forwards.iter().map(|forward| &forward.listen)));
         let mut inherited = inherited.into_iter();
         let mut listeners = Vec::with_capacity(forwards);
         for (index, forward) in config.forwards.iter().enumerate() {
@@ -120,6 +126,7 @@ impl Server {
         for (listener, forward) in listeners.iter().zip(&config.forwards) {
             listener.listen(&forward.listen, config.sockets.backlog)?;
         }
+        drop(starting);
         let admin = config.admin.as_ref().map(|address| {
             admin::bind_at(address, config.sockets.reuse_port).map_err(|error| StartError::Admin {
                 address: address.clone(),
@@ -327,7 +334,7 @@ fn pipe_share(pipes: usize, workers: usize, id: usize) -> usize {
 
 /// Connections that so many open files carry, each two and each pipe two; `None`: not a single one.
 pub(crate) fn affordable_connections(nofile: u64, pipes: usize) -> Option<usize> {
-    let spare = SPARE_FILES + 2 * pipes as u64;
+    let spare = (pipes as u64).saturating_mul(2).saturating_add(SPARE_FILES);
     // A low limit is for connections first: where pipes can't be had, they copy.
     let files = nofile
         .saturating_sub(spare)
@@ -360,6 +367,8 @@ mod tests {
     #[test]
     fn a_low_file_limit_is_shared_with_the_pipes() {
         assert_eq!(affordable_connections(128, 64), Some(16));
+        assert_eq!(affordable_connections(128, usize::MAX), Some(16));
+        assert!(affordable_connections(u64::MAX, usize::MAX).is_some());
         assert_eq!(affordable_connections(64, 64), None);
     }
 }

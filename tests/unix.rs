@@ -5,20 +5,23 @@
 mod support;
 
 use std::{
-    fs,
+    fs::{self, File},
     io::{Read, Write},
     net::{Shutdown, TcpListener},
     os::unix::net::{UnixListener, UnixStream},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     thread,
 };
 
-use rustix::process::Signal;
+use rustix::{
+    fs::{FlockOperation, flock},
+    process::Signal,
+};
 use tempfile::TempDir;
 
 use self::support::{
-    BINARY, ENGINES, PATIENCE, Pattern, Process, connect, eventually, patient, read_out,
+    BINARY, ENGINES, PATIENCE, Pattern, Process, connect, eventually, patient, read_out, skip,
 };
 
 const MIB: usize = 1024 * 1024;
@@ -98,6 +101,51 @@ fn a_file_that_somebody_listens_on_is_refused() {
 }
 
 #[test]
+fn of_several_that_start_at_once_one_listens_and_the_others_say_so() {
+    for _ in 0..10 {
+        let dir = tempfile::tempdir().unwrap();
+        let mut starts: Vec<_> = (0..4).map(|_| Start::of(&mut bare(&dir))).collect();
+        eventually("all but one have ended", || {
+            let ended = starts.iter_mut().filter_map(Start::ended);
+            ended.inspect(|code| assert_eq!(*code, Some(1))).count() == 3
+        });
+        // It may have been the last of them to come so far.
+        eventually("the one listens", || {
+            UnixStream::connect(front(&dir)).is_ok()
+        });
+        assert_eq!(starts.iter_mut().filter_map(Start::ended).count(), 3);
+    }
+}
+
+#[test]
+fn a_socket_that_does_not_listen_yet_is_no_leftover() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(mut first) = slow_to_listen(&dir) else {
+        return skip("strace is not installed, or may not trace");
+    };
+    eventually("the first has bound", || front(&dir).exists());
+    let output = bare(&dir).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    drop(UnixStream::connect(front(&dir)).unwrap());
+    assert_eq!(first.ended(), None);
+}
+
+#[test]
+fn a_start_that_was_killed_before_it_listens_keeps_nobody_out() {
+    let dir = tempfile::tempdir().unwrap();
+    // What it leaves: its lock goes with it, the file stays.
+    let lock = File::open(dir.path()).unwrap();
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap();
+    drop(UnixListener::bind(front(&dir)).unwrap());
+    let mut second = Start::of(&mut bare(&dir));
+    drop(lock);
+    eventually("the second listens", || {
+        assert_eq!(second.ended(), None);
+        UnixStream::connect(front(&dir)).is_ok()
+    });
+}
+
+#[test]
 fn the_file_is_removed_at_the_end() {
     let dir = tempfile::tempdir().unwrap();
     let listen = format!("unix:{}", front(&dir).display());
@@ -146,6 +194,61 @@ fn start(listen: &str, upstream: &str, flags: &[&str]) -> Process {
         ])
         .args(flags);
     Process::launch(&mut command)
+}
+
+/// A forwarder on the front of `dir`, as a command.
+fn bare(dir: &TempDir) -> Command {
+    let mut command = Command::new(BINARY);
+    command.args(flags(dir));
+    command
+}
+
+/// One that takes a second from binding to listening. `None` where strace is not installed or may
+/// not trace.
+fn slow_to_listen(dir: &TempDir) -> Option<Start> {
+    let tries = Command::new("strace")
+        .args(["-qq", "-o", "/dev/null", "true"])
+        .status();
+    tries.ok().filter(ExitStatus::success)?;
+    let mut strace = Command::new("strace");
+    strace.args(["-D", "-qq", "-o", "/dev/null", "-e", "trace=listen"]); // -D: beside it
+    strace.args(["-e", "inject=listen:delay_enter=1000000"]);
+    Some(Start::of(strace.arg(BINARY).args(flags(dir))))
+}
+
+fn flags(dir: &TempDir) -> [String; 6] {
+    let listen = format!("unix:{}", front(dir).display());
+    [
+        "--listen",
+        &listen,
+        "--upstream",
+        "127.0.0.1:9",
+        "--admin",
+        "off",
+    ]
+    .map(str::to_owned)
+}
+
+/// A process that may start, or not. Dropping it kills it.
+struct Start(Child);
+
+impl Start {
+    fn of(command: &mut Command) -> Self {
+        command.stdin(Stdio::null()).stderr(Stdio::null());
+        Self(command.spawn().unwrap())
+    }
+
+    /// Its exit code, once it has ended.
+    fn ended(&mut self) -> Option<Option<i32>> {
+        self.0.try_wait().unwrap().map(|status| status.code())
+    }
+}
+
+impl Drop for Start {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
 }
 
 fn front(dir: &TempDir) -> PathBuf {

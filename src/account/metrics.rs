@@ -32,6 +32,11 @@ impl Counter {
             .store(self.get().wrapping_add(count), Ordering::Relaxed);
     }
 
+    /// Makes it `count`. To be called by that thread only.
+    pub(super) fn set(&self, count: u64) {
+        self.0.store(count, Ordering::Relaxed);
+    }
+
     /// The sum so far.
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)

@@ -2,13 +2,9 @@
 
 use std::fs;
 
-use super::{
-    Finding,
-    listen::tcp_port,
-    own::{interfaces, is_of_this_host},
-};
+use super::{Finding, listen::tcp_port};
 use crate::{
-    config::{Config, UpstreamAddr},
+    config::{Config, OwnAddresses, UpstreamAddr},
     edge::ephemeral::EphemeralPorts,
 };
 
@@ -22,13 +18,15 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
         let port = tcp_port(&forward.listen)?;
         Some(judge(Port::Listen(port), &range, &reserved))
     });
-    let own = interfaces().unwrap_or_default();
+    let own = OwnAddresses::of_interfaces().unwrap_or_default();
     let mut upstreams: Vec<_> = config
         .forwards
         .iter()
         .filter_map(|forward| match &forward.upstream {
             // Another host's ports are its own.
-            UpstreamAddr::Ip(address) if !is_of_this_host(&own, address.ip()) => None,
+            UpstreamAddr::Ip(address) if !(own.has(*address) || address.ip().is_unspecified()) => {
+                None
+            }
             UpstreamAddr::Ip(address) => Some(address.port()),
             UpstreamAddr::Name { port, .. } => Some(*port),
             UpstreamAddr::Unix(_) => None,

@@ -11,7 +11,7 @@ use rustix::fs::{Access, access};
 
 use super::{Finding, dial, owner::Owners};
 use crate::{
-    config::{Config, ListenAddr},
+    config::{Config, ListenAddr, parent_of},
     edge::bind::{BindError, BoundSocket, advice},
 };
 
@@ -126,10 +126,7 @@ async fn unix(path: &Path) -> Finding {
             );
         }
     }
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    let parent = parent.unwrap_or_else(|| Path::new("."));
+    let parent = parent_of(path);
     match access(parent, Access::WRITE_OK | Access::EXEC_OK) {
         Ok(()) => Finding::ok(LISTEN, format_args!("{address} can be bound")),
         Err(error) => Finding::error(

@@ -69,15 +69,9 @@ impl fmt::Display for Own {
 }
 
 /// The addresses of all interfaces that are there, loopback included.
-pub(super) fn interfaces() -> io::Result<Vec<IpAddr>> {
+fn interfaces() -> io::Result<Vec<IpAddr>> {
     let interfaces = if_addrs::get_if_addrs()?;
     Ok(interfaces.iter().map(if_addrs::Interface::ip).collect())
-}
-
-/// Whether an address is this host's, whose interfaces have these.
-pub(super) fn is_of_this_host(interfaces: &[IpAddr], ip: IpAddr) -> bool {
-    let ip = ip.to_canonical();
-    ip.is_loopback() || ip.is_unspecified() || interfaces.contains(&ip)
 }
 
 /// What a pod's own address is commonly passed on in (downward API, `status.podIP`).

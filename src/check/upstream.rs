@@ -7,9 +7,9 @@ use std::{
 
 use tokio::io::AsyncWriteExt as _;
 
-use super::{Finding, all, dial, health, listen::tcp_port, own};
+use super::{Finding, all, dial, health, listen::tcp_port};
 use crate::{
-    config::{Config, ListenAddr, UpstreamAddr},
+    config::{Config, ListenAddr, OwnAddresses, UpstreamAddr, clash::accepts},
     edge::proxy_protocol,
 };
 
@@ -121,16 +121,16 @@ fn unreached(upstream: &UpstreamAddr, why: &str) -> Finding {
     )
 }
 
-/// A listener of ours that a connection to one of `addresses` would arrive at. The flags were
-/// looked at without resolving names, and without the addresses of the interfaces.
+/// A listener of ours that a connection to one of `addresses` would arrive at. When the flags were
+/// looked at, names were not resolved.
 fn way_back<'a>(
     addresses: &[SocketAddr],
     listens: &'a [ListenAddr],
 ) -> Option<(&'a ListenAddr, SocketAddr)> {
-    let interfaces = own::interfaces().unwrap_or_default();
-    let ours = |address: &&SocketAddr| own::is_of_this_host(&interfaces, address.ip());
-    addresses.iter().filter(ours).find_map(|address| {
-        let listen = listens.iter().find(|listen| covers(listen, *address))?;
+    let own = OwnAddresses::of_interfaces().unwrap_or_default();
+    addresses.iter().find_map(|address| {
+        let mut listens = listens.iter();
+        let listen = listens.find(|listen| accepts(listen, *address, &own))?;
         Some((listen, *address))
     })
 }

@@ -14,7 +14,8 @@ use crate::config::{
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Connection limits")]
 pub struct AccessArgs {
-    /// Live connections at most; further ones wait in the backlog [default: from the fd limit]
+    /// Live connections at most: 1 to 1000000000; further ones wait in the backlog
+    /// [default: from the fd limit]
     #[arg(long, value_name = "N", value_parser = parse_count, env = "PORTAMENTO_MAX_CONNECTIONS")]
     pub max_connections: Option<NonZeroUsize>,
 

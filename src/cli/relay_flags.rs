@@ -95,7 +95,8 @@ pub struct RelayArgs {
     )]
     pub pipe_size: Size,
 
-    /// Pipes at most, all workers together; without one, bytes are copied [default: by worker]
+    /// Pipes at most, all workers together: 1 to 1000000000; without one, bytes are copied
+    /// [default: by worker]
     #[arg(long, value_name = "N", value_parser = parse_count, env = "PORTAMENTO_MAX_PIPES")]
     pub max_pipes: Option<NonZeroUsize>,
 }

@@ -178,7 +178,7 @@ fn the_ends_of_every_range_are_taken_and_no_more() {
         ("workers", ["1", "256"], ["0", "257"]),
         ("buffer-size", ["4KiB", "16MiB"], ["4095", "16777217"]),
         ("pipe-size", ["64KiB", "64MiB"], ["65535", "67108865"]),
-        ("max-pipes", ["1", "1000000"], ["0", "-1"]),
+        ("max-pipes", ["1", "1000000000"], ["0", "1000000001"]),
         ("connect-timeout", ["1ms", "1h"], ["0s", "3601s"]),
         ("connect-retry", ["0s", "1h"], ["off", "3601s"]),
         ("idle-timeout", ["1ms", "365d"], ["0s", "366d"]),
@@ -194,7 +194,7 @@ fn the_ends_of_every_range_are_taken_and_no_more() {
         ),
         ("rcvbuf", ["4KiB", "1GiB"], ["4095", "1073741825"]),
         ("sndbuf", ["4KiB", "1GiB"], ["4095", "1073741825"]),
-        ("max-connections", ["1", "1000000"], ["0", "-1"]),
+        ("max-connections", ["1", "1000000000"], ["0", "1000000001"]),
         (
             "max-connections-per-source",
             ["1", "1000000"],

@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use ipnet::IpNet;
 
 use super::{
-    AdminAddr, ConfigError, Forward, Given, ListenAddr, UpstreamAddr, display::list, socket_file,
+    AdminAddr, ConfigError, Forward, Given, ListenAddr, OwnAddresses, UpstreamAddr, display::list,
+    socket_file,
 };
 
 /// A pair, and the flags that gave it; both are the same one for `--forward`.
@@ -17,8 +18,10 @@ pub(crate) struct GivenForward {
 
 /// Finds the first clash between the pairs, or with the file system.
 ///
-/// Names are not resolved, except `localhost`: what a resolver says now, it need not say later.
-pub(crate) fn check(pairs: &[GivenForward]) -> Result<(), ConfigError> {
+/// `own` are the addresses of this host. Names are not resolved, except `localhost`: what a resolver
+/// says now, it need not say later. So a name that leads back, and an address that this host gets
+/// later, are seen by `portamento check` only, which resolves and looks while the forwarder runs.
+pub(crate) fn check(pairs: &[GivenForward], own: &OwnAddresses) -> Result<(), ConfigError> {
     for (index, second) in pairs.iter().enumerate() {
         for first in &pairs[..index] {
             if overlap(&first.forward.listen, &second.forward.listen) {
@@ -31,7 +34,7 @@ pub(crate) fn check(pairs: &[GivenForward]) -> Result<(), ConfigError> {
     }
     for from in pairs {
         for to in pairs {
-            if leads_to(&from.forward.upstream, &to.forward.listen) {
+            if leads_to(&from.forward.upstream, &to.forward.listen, own) {
                 return Err(ConfigError::Loop {
                     upstream: from.upstream.clone(),
                     listen: to.listen.clone(),
@@ -43,7 +46,11 @@ pub(crate) fn check(pairs: &[GivenForward]) -> Result<(), ConfigError> {
 }
 
 /// Finds a pair that the admin endpoint is in the way of.
-pub(crate) fn check_admin(pairs: &[GivenForward], admin: &AdminAddr) -> Result<(), ConfigError> {
+pub(crate) fn check_admin(
+    pairs: &[GivenForward],
+    admin: &AdminAddr,
+    own: &OwnAddresses,
+) -> Result<(), ConfigError> {
     let AdminAddr(Some(address)) = admin else {
         return Ok(());
     };
@@ -55,7 +62,7 @@ pub(crate) fn check_admin(pairs: &[GivenForward], admin: &AdminAddr) -> Result<(
                 second: given,
             });
         }
-        if leads_to(&pair.forward.upstream, address) {
+        if leads_to(&pair.forward.upstream, address, own) {
             return Err(ConfigError::Loop {
                 upstream: pair.upstream.clone(),
                 listen: given,
@@ -110,40 +117,43 @@ fn overlap(a: &ListenAddr, b: &ListenAddr) -> bool {
 }
 
 /// Whether a connection to `upstream` would arrive at `listen`.
-fn leads_to(upstream: &UpstreamAddr, listen: &ListenAddr) -> bool {
+fn leads_to(upstream: &UpstreamAddr, listen: &ListenAddr, own: &OwnAddresses) -> bool {
     match (upstream, listen) {
         (UpstreamAddr::Unix(upstream), ListenAddr::Unix(listen)) => {
             socket_file::same_file(upstream, listen)
         }
-        (UpstreamAddr::Ip(addr), _) => accepts(listen, destination(*addr)),
+        (UpstreamAddr::Ip(addr), _) => accepts(listen, *addr, own),
         (UpstreamAddr::Name { host, port }, _) if is_localhost(host) => {
             [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
                 .into_iter()
-                .any(|ip: IpAddr| accepts(listen, SocketAddr::new(ip, *port)))
+                .any(|ip: IpAddr| accepts(listen, SocketAddr::new(ip, *port), own))
         }
         (UpstreamAddr::Name { .. } | UpstreamAddr::Unix(_), _) => false,
     }
 }
 
-/// Whether a connection to `to`, on this host if it is a loopback address, arrives at `listen`.
-fn accepts(listen: &ListenAddr, to: SocketAddr) -> bool {
+/// Whether a connection from this host to `to` arrives at `listen`, a listener on this host.
+pub(crate) fn accepts(listen: &ListenAddr, to: SocketAddr, own: &OwnAddresses) -> bool {
+    let to = destination(to);
     match listen {
         ListenAddr::Unix(_) => false,
-        ListenAddr::DualStack(port) => same_port(*port, to.port()) && to.ip().is_loopback(),
+        ListenAddr::DualStack(port) => same_port(*port, to.port()) && own.has(to),
         ListenAddr::Ip(addr) if addr.ip().is_unspecified() => {
             let family = addr.is_ipv4() == to.is_ipv4();
-            same_port(addr.port(), to.port()) && family && to.ip().is_loopback()
+            same_port(addr.port(), to.port()) && family && own.has(to)
         }
         ListenAddr::Ip(addr) => same_port(addr.port(), to.port()) && same_host(*addr, to),
     }
 }
 
-/// Where the kernel takes a connection to the unspecified address: the loopback.
+/// Where the kernel takes a connection: to the loopback for the unspecified address, and by IPv4 for
+/// an IPv4 address in IPv6 form.
 fn destination(addr: SocketAddr) -> SocketAddr {
-    let ip = match addr.ip() {
+    let ip = match addr.ip().to_canonical() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
-        _ => return addr,
+        IpAddr::V4(ip) => ip.into(),
+        IpAddr::V6(_) => return addr, // with its zone
     };
     SocketAddr::new(ip, addr.port())
 }

@@ -69,13 +69,16 @@ impl fmt::Display for CountLimit {
     }
 }
 
-/// Reads a count that is not zero.
+/// Reads a count of what takes descriptors.
 ///
 /// # Errors
 ///
-/// Anything but a whole number from 1.
+/// Anything but a whole number within [`defaults::COUNT_RANGE`].
 pub fn parse_count(text: &str) -> Result<NonZeroUsize, CountError> {
-    text.parse().map_err(|_| CountError::Zero)
+    text.parse()
+        .ok()
+        .filter(|count: &NonZeroUsize| defaults::COUNT_RANGE.contains(&count.get()))
+        .ok_or(CountError::Count)
 }
 
 /// Reads a backlog.
@@ -122,9 +125,13 @@ pub enum CountError {
         to = defaults::COUNT_LIMIT_RANGE.end(),
     )]
     Limit,
-    /// No count that is not zero.
-    #[error("give a whole number from 1; without the flag, the bound follows the host")]
-    Zero,
+    /// None at all, or more than any host has.
+    #[error(
+        "give a whole number from {from} to {to}; without the flag, the bound follows the host",
+        from = defaults::COUNT_RANGE.start(),
+        to = defaults::COUNT_RANGE.end(),
+    )]
+    Count,
     /// No backlog.
     #[error("give a whole number from 1 to 65535")]
     Backlog,
@@ -164,10 +171,17 @@ mod tests {
     }
 
     #[test]
-    fn a_count_is_never_zero() {
+    fn a_count_is_not_zero_and_not_beyond_what_a_host_can_have() {
         assert_eq!(parse_count("1"), Ok(NonZeroUsize::MIN));
-        for text in ["0", "", "-1", "1k", "99999999999999999999"] {
-            assert_eq!(parse_count(text), Err(CountError::Zero), "{text}");
+        assert!(parse_count("1000000000").is_ok());
+        let beyond = [
+            "1000000001",
+            "9223372036854775809", // twice that is more than 64 bits hold
+            "18446744073709551615",
+            "99999999999999999999",
+        ];
+        for text in ["0", "", "-1", "1k"].into_iter().chain(beyond) {
+            assert_eq!(parse_count(text), Err(CountError::Count), "{text}");
         }
     }
 

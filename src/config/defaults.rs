@@ -66,6 +66,9 @@ pub const MAX_CONNECTIONS_PER_SOURCE: CountLimit = CountLimit::OFF;
 pub const MAX_ACCEPT_RATE: CountLimit = CountLimit::OFF;
 /// What either takes; no host accepts a million connections a second.
 pub const COUNT_LIMIT_RANGE: RangeInclusive<usize> = 1..=1_000_000;
+/// Connections, and pipes, that a user may ask for: each takes two descriptors, and the numbers of
+/// those are an `int`.
+pub const COUNT_RANGE: RangeInclusive<usize> = 1..=1_000_000_000;
 /// An upstream that does not expect a header takes it for the client's bytes.
 pub const PROXY_PROTOCOL: SendProxy = SendProxy::Off;
 

@@ -13,7 +13,7 @@ use thiserror::Error;
 /// A symbolic link is refused even where it leads to a socket: what is made anew is the file of
 /// that name, not what it points to.
 pub(crate) fn check_listen(path: &Path) -> Result<(), SocketFileError> {
-    let parent = parent(path);
+    let parent = parent_of(path);
     match fs::metadata(parent) {
         Ok(metadata) if metadata.is_dir() => (),
         Ok(_) => return Err(SocketFileError::ParentNoDirectory(parent.to_owned())),
@@ -49,13 +49,14 @@ fn resolved(path: &Path) -> PathBuf {
     if let Ok(path) = fs::canonicalize(path) {
         return path;
     }
-    match (fs::canonicalize(parent(path)), path.file_name()) {
+    match (fs::canonicalize(parent_of(path)), path.file_name()) {
         (Ok(parent), Some(name)) => parent.join(name),
         _ => path.to_owned(),
     }
 }
 
-fn parent(path: &Path) -> &Path {
+/// The directory of a file.
+pub(crate) fn parent_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

@@ -20,11 +20,12 @@ use crate::{
 
 /// A socket that is bound, and listens from [`BoundSocket::listen`] on.
 pub(crate) struct BoundSocket {
+    /// For a unix socket of our own. It goes first: while the socket is there, no other file has its
+    /// identity.
+    pub(crate) file: Option<SocketFile>,
     pub(crate) fd: OwnedFd,
     /// Which of the forwards it belongs to.
     pub(crate) forward: usize,
-    /// For a unix socket of our own.
-    pub(crate) file: Option<SocketFile>,
     /// Other sockets may have the same port (`--reuse-port`). An inherited socket is no such case:
     /// there the others have this very socket.
     pub(crate) shares_port: bool,
@@ -223,7 +224,10 @@ pub(crate) fn bind_tcp(address: &ListenAddr, reuse_port: bool) -> Result<OwnedFd
     Ok(fd)
 }
 
-/// Binds a unix socket, over the file that a process which was killed has left behind.
+/// Binds a unix socket, over the file that a process which was killed has left behind. Nobody else
+/// may be about to listen there: see [`DirectoryLocks`].
+///
+/// [`DirectoryLocks`]: super::directory_lock::DirectoryLocks
 fn bind_unix(fd: &OwnedFd, path: &Path, address: &ListenAddr) -> Result<(), BindError> {
     let failed = |error: Errno| BindError::Bind {
         listen: address.clone(),
@@ -235,14 +239,20 @@ fn bind_unix(fd: &OwnedFd, path: &Path, address: &ListenAddr) -> Result<(), Bind
         result => return result.map_err(failed),
     }
     let probe = sys::stream_socket(AddressFamily::UNIX).map_err(failed)?;
-    if connect(&probe, &name) != Err(Errno::CONNREFUSED) {
-        return Err(BindError::Taken {
-            listen: address.clone(),
-        });
+    match connect(&probe, &name) {
+        Err(Errno::CONNREFUSED | Errno::NOENT) => {}
+        _ => {
+            return Err(BindError::Taken {
+                listen: address.clone(),
+            });
+        }
     }
-    fs::remove_file(path).map_err(|source| BindError::Bind {
-        listen: address.clone(),
-        source,
-    })?;
-    bind(fd, &name).map_err(failed)
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(BindError::Bind {
+            listen: address.clone(),
+            source,
+        }),
+        // Its process may have removed it just now.
+        _ => bind(fd, &name).map_err(failed),
+    }
 }

@@ -6,6 +6,7 @@ pub(crate) mod access;
 pub(crate) mod admission;
 pub(crate) mod bind;
 pub(crate) mod dial;
+pub(crate) mod directory_lock;
 pub(crate) mod ephemeral;
 pub(crate) mod farewell;
 pub(crate) mod options;

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     os::fd::{AsFd, OwnedFd},
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use ipnet::IpNet;
@@ -18,9 +18,13 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, warn};
+use tracing::{debug, warn};
 
-use super::{connection::Accepted, dispatch::Dispatch};
+use super::{
+    accept_error::{AcceptError, Pause},
+    connection::Accepted,
+    dispatch::Dispatch,
+};
 use crate::{
     account::{live::ClientPeer, metrics::ListenerMetrics, rejection::Rejection},
     edge::{
@@ -30,7 +34,7 @@ use crate::{
         bind::BoundSocket,
         farewell,
     },
-    sys::{self, errno_name},
+    sys,
 };
 
 /// What all accept loops share.
@@ -75,8 +79,8 @@ pub(crate) async fn run(socket: BoundSocket, gate: Arc<Gate>) -> io::Result<()> 
         };
         gate.metrics.accept_failed(&error);
         match AcceptError::of(&error) {
-            AcceptError::Connection => {}
-            AcceptError::Resources(errno) => tokio::select! {
+            AcceptError::Connection(_) if !pause.is_due() => {}
+            AcceptError::Connection(errno) | AcceptError::Circumstances(errno) => tokio::select! {
                 () = gate.closed.cancelled() => break,
                 () = pause.wait(errno) => {}
             },
@@ -87,8 +91,9 @@ pub(crate) async fn run(socket: BoundSocket, gate: Arc<Gate>) -> io::Result<()> 
     if shares_port {
         gate.leave_to_successor(&fd, forward).await;
     }
+    drop(file); // first, so that nobody comes after the last who is accepted
     gate.accept_backlog(&fd, forward);
-    drop((fd, file));
+    drop(fd);
     Ok(())
 }
 
@@ -192,80 +197,4 @@ fn accept(fd: impl AsFd) -> Result<(OwnedFd, ClientPeer), Errno> {
         .and_then(|peer: SocketAddrAny| SocketAddr::try_from(peer).ok())
         .map_or(ClientPeer::Unix, ClientPeer::Ip);
     Ok((socket, client))
-}
-
-/// What a failed accept(2) is about.
-enum AcceptError {
-    /// This one connection, which is gone: the next, at once.
-    Connection,
-    /// Descriptors or memory, which others may give back: the next, after a pause.
-    Resources(Errno),
-    /// The listener itself.
-    Listener,
-}
-
-impl AcceptError {
-    fn of(error: &io::Error) -> Self {
-        match Errno::from_io_error(error) {
-            // accept(2): Linux passes network errors that are already pending on as its own.
-            Some(
-                Errno::CONNABORTED
-                | Errno::INTR
-                | Errno::PROTO
-                | Errno::NETDOWN
-                | Errno::NOPROTOOPT
-                | Errno::HOSTDOWN
-                | Errno::NONET
-                | Errno::HOSTUNREACH
-                | Errno::OPNOTSUPP
-                | Errno::NETUNREACH
-                | Errno::PERM
-                | Errno::TIMEDOUT,
-            ) => Self::Connection,
-            Some(errno @ (Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)) => {
-                Self::Resources(errno)
-            }
-            _ => Self::Listener,
-        }
-    }
-}
-
-/// The pause after an accept that lacked resources: it doubles until one succeeds.
-#[derive(Default)]
-struct Pause {
-    last: Option<Duration>,
-    logged: Option<Instant>,
-    unlogged: u64,
-}
-
-const FIRST_PAUSE: Duration = Duration::from_millis(5);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-const LOG_EVERY: Duration = Duration::from_secs(1);
-
-impl Pause {
-    fn reset(&mut self) {
-        self.last = None;
-    }
-
-    async fn wait(&mut self, errno: Errno) {
-        let pause = self
-            .last
-            .map_or(FIRST_PAUSE, |last| (last * 2).min(LONGEST_PAUSE));
-        self.last = Some(pause);
-        self.unlogged += 1;
-        if self
-            .logged
-            .is_none_or(|logged| logged.elapsed() >= LOG_EVERY)
-        {
-            self.logged = Some(Instant::now());
-            error!(
-                errno = errno_name(errno),
-                failures = self.unlogged,
-                pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
-                "can't accept; clients wait in the backlog"
-            );
-            self.unlogged = 0;
-        }
-        tokio::time::sleep(pause).await;
-    }
 }

@@ -2,6 +2,7 @@
 //! runs the [`connection`], whose [`relay`] moves bytes between two [`socket`]s through a
 //! [`buffer`] or a [`pipe`].
 
+mod accept_error;
 pub(crate) mod alarms;
 pub(crate) mod buffer;
 pub(crate) mod connection;

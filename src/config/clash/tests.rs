@@ -85,23 +85,72 @@ fn an_upstream_leads_to_a_listener_that_would_take_its_connections() {
         ("127.0.0.1:80", "unix:x", false),
         ("127.0.0.1:80", ":0", false),
     ] {
-        let found = leads_to(&upstream(from), &listen(to));
+        let found = leads_to(&upstream(from), &listen(to), &OwnAddresses::default());
         assert_eq!(found, expected, "{from} {to}");
     }
 }
 
 #[test]
-fn pairs_are_held_against_each_other() {
-    assert!(check(&pairs(&[":1=:2", ":3=:2", "unix:x=unix:y"])).is_ok());
+fn an_upstream_at_an_address_of_this_host_leads_to_a_listener_on_all_of_them() {
+    let own = OwnAddresses::of(&[("10.0.0.5", 2), ("fd00::5", 2), ("fe80::1", 2)]);
+    for (from, to, expected) in [
+        ("10.0.0.5:80", "0.0.0.0:80", true),
+        ("10.0.0.5:80", ":80", true),
+        ("[fd00::5]:80", "[::]:80", true),
+        ("[fd00::5]:80", ":80", true),
+        ("[fe80::1%2]:80", "[::]:80", true),
+        ("10.0.0.5:80", "10.0.0.5:80", true),
+        ("10.0.0.5:81", ":80", false),
+        ("10.0.0.6:80", ":80", false),
+        ("10.0.0.5:80", "127.0.0.1:80", false),
+        ("10.0.0.5:80", "[::]:80", false), // takes no IPv4 connections
+        ("[fd00::5]:80", "0.0.0.0:80", false),
+        ("[fe80::1%3]:80", "[::]:80", false),
+        ("10.0.0.5:80", ":0", false),
+    ] {
+        let found = leads_to(&upstream(from), &listen(to), &own);
+        assert_eq!(found, expected, "{from} {to}");
+    }
+    // A resolver's answer, or what is no flag's, may have the form that flags refuse.
+    for to in [":80", "0.0.0.0:80"] {
+        for mapped in [
+            "[::ffff:10.0.0.5]:80",
+            "[::ffff:127.0.0.1]:80",
+            "[::ffff:0.0.0.0]:80",
+        ] {
+            assert!(
+                accepts(&listen(to), mapped.parse().unwrap(), &own),
+                "{mapped} {to}"
+            );
+        }
+    }
+    let admin = "0.0.0.0:9464".parse().unwrap();
+    let error = check_admin(&pairs(&[":1=10.0.0.5:9464"]), &admin, &own).unwrap_err();
+    assert!(matches!(error, ConfigError::Loop { .. }), "{error}");
+}
 
-    let overlapping = check(&pairs(&[":1=:9", ":2=:9", "127.0.0.1:2=:9"])).unwrap_err();
+#[test]
+fn pairs_are_held_against_each_other() {
+    assert!(
+        check(
+            &pairs(&[":1=:2", ":3=:2", "unix:x=unix:y"]),
+            &OwnAddresses::default()
+        )
+        .is_ok()
+    );
+
+    let overlapping = check(
+        &pairs(&[":1=:9", ":2=:9", "127.0.0.1:2=:9"]),
+        &OwnAddresses::default(),
+    )
+    .unwrap_err();
     let ConfigError::ListenersOverlap { first, second } = &overlapping else {
         panic!("{overlapping}");
     };
     assert_eq!((&*first.value, &*second.value), (":2=:9", "127.0.0.1:2=:9"));
 
     for chain in [[":1=:2", ":2=:3"], [":2=:3", ":1=:2"]] {
-        let error = check(&pairs(&chain)).unwrap_err();
+        let error = check(&pairs(&chain), &OwnAddresses::default()).unwrap_err();
         let ConfigError::Loop { upstream, listen } = &error else {
             panic!("{error}");
         };
@@ -117,7 +166,7 @@ fn socket_files_are_looked_at() {
     let file = file.display();
 
     for pair in [format!("unix:{file}=:1"), format!(":1=unix:{file}")] {
-        let error = check(&pairs(&[&pair])).unwrap_err();
+        let error = check(&pairs(&[&pair]), &OwnAddresses::default()).unwrap_err();
         assert!(matches!(error, ConfigError::SocketFile { .. }), "{error}");
         let start = format!("--forward '{pair}': exists and is not a socket");
         assert!(error.to_string().starts_with(&start), "{error}");
