@@ -8,6 +8,7 @@ mod support;
 use std::{
     io::{Read, Write},
     net::{Shutdown, TcpStream},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -15,8 +16,8 @@ use std::{
 use socket2::SockRef;
 
 use self::support::{
-    Direction, End, Line, Link, Pattern, connections, eventually, for_each_process, is_reset,
-    read_out, reset, send_until_stuck,
+    Direction, End, Line, Link, Network, Origin, Pattern, Process, connect, connections,
+    eventually, for_each_process, installed, is_reset, read_out, reset, send_until_stuck, skip,
 };
 
 const KIB: usize = 1024;
@@ -223,4 +224,64 @@ fn who_does_not_read_for_a_while_and_writes_nothing_gets_all_of_the_answer() {
         assert_eq!(end, End::Reset);
         assert!(bytes.len() >= taken, "{} of {taken} bytes", bytes.len());
     });
+}
+
+#[test]
+fn a_link_that_loses_packets_loses_no_byte_that_was_acknowledged() {
+    const CLIENTS: usize = 100;
+    const SIZE: usize = 300 * KIB;
+    let Some(network) = Network::new() else {
+        return;
+    };
+    if !installed("iptables") {
+        return;
+    }
+    network.inside(|| {
+        let origin = Origin::bind();
+        let process = Process::start(origin.addr(), &[]);
+        if !lose_packets(process.addr().port()) {
+            return skip("iptables may not drop packets here");
+        }
+        let pattern = Pattern::new(7);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::scope(|scope| {
+                    for _ in 0..CLIENTS {
+                        let server = origin.accept();
+                        scope.spawn(|| answer_and_reset(server, &pattern, SIZE));
+                    }
+                });
+            });
+            for _ in 0..CLIENTS {
+                let client = connect(process.addr());
+                scope.spawn(|| {
+                    let client = client;
+                    // The reset itself may get lost: nobody sends it again, through or direct.
+                    pattern.receive(&client, 0..SIZE);
+                });
+            }
+        });
+    });
+}
+
+/// Has the loopback lose 3 % of the packets to and from a port, and cut them as small as on a wire;
+/// says whether that can be had.
+fn lose_packets(port: u16) -> bool {
+    let script = "ip link set lo mtu 1500 && for end in --dport --sport; do \
+        iptables -A INPUT -p tcp $end $0 -m statistic --mode random --probability 0.03 -j DROP || exit; \
+        done";
+    let status = Command::new("sh")
+        .args(["-c", script])
+        .arg(port.to_string())
+        .status();
+    status.unwrap().success()
+}
+
+/// Sends an answer, and a reset as soon as all of it is acknowledged.
+fn answer_and_reset(server: TcpStream, pattern: &Pattern, size: usize) {
+    pattern.send(&server, 0..size);
+    eventually("all of it is acknowledged", || {
+        tcp_info::send_queue(&server).unwrap() == 0
+    });
+    reset(server);
 }
