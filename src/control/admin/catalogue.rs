@@ -115,7 +115,7 @@ pub(crate) const METRICS: [Metric; 24] = [
     metric(
         "portamento_log_drops_total",
         "",
-        "Log lines dropped because standard error did not take them in time.",
+        "Log lines dropped because standard error did not take them, or not in time.",
     ),
     metric(
         "portamento_draining",
