@@ -120,7 +120,7 @@ pub(crate) const METRICS: [Metric; 25] = [
     metric(
         "portamento_log_drops_total",
         "",
-        "Log lines dropped because standard error did not take them in time.",
+        "Log lines dropped because standard error did not take them, or not in time.",
     ),
     metric(
         "portamento_draining",
