@@ -1,4 +1,6 @@
-//! The connections that live on a worker, and the sweep that ends those past a bound.
+//! What is known of a connection while it lives, and which bound it is past.
+
+mod table;
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
@@ -23,6 +25,8 @@ use crate::{
     },
     config::Timeouts,
 };
+
+pub(crate) use self::table::{LiveTable, SWEEP};
 
 /// What is known of a connection while it lives. Its task writes, the sweep reads.
 pub(crate) struct Live {
@@ -107,6 +111,36 @@ impl fmt::Display for UpstreamPeer {
 }
 
 impl Live {
+    fn new(
+        client: ClientPeer,
+        opened: Instant,
+        timeouts: &Timeouts,
+        metrics: Arc<WorkerMetrics>,
+        serial: u64,
+    ) -> Self {
+        Self {
+            client: Cell::new(client),
+            opened,
+            upstream: OnceCell::new(),
+            connect_time: Cell::new(None),
+            half_closed: Cell::new(false),
+            stalled: Cell::new(false),
+            metrics,
+            bytes: Default::default(),
+            lifetime: timeouts.lifetime.map(|lifetime| jittered(lifetime, serial)),
+            swept_bytes: Cell::new(0),
+            quiet_since: Cell::new(opened),
+            swept_half_closed: Cell::new(false),
+            queued: Cell::new(None),
+            cut: Cell::new(None),
+            nudged: Cell::new(false),
+            waker: RefCell::new(None),
+            index: Cell::new(0),
+            serial,
+            sockets: RefCell::default(),
+        }
+    }
+
     /// Notes that the upstream was reached.
     pub(crate) fn connected(&self, upstream: UpstreamPeer) {
         debug!(client = %self.client.get(), %upstream, "connected");
@@ -258,117 +292,6 @@ impl Live {
 /// How long a connection past `--max-lifetime` may go on while it has no quiet moment.
 const LIFETIME_GRACE: Duration = Duration::from_secs(10);
 
-/// How often the connections are swept.
-pub(crate) const SWEEP: Duration = Duration::from_secs(1);
-
-/// How long bytes have to wait for a side that takes none before the task is to look after that: long
-/// beside a sweep, short beside a person's patience.
-const STALL: Duration = Duration::from_secs(2);
-
-/// The connections of one worker.
-#[derive(Default)]
-pub(crate) struct LiveTable {
-    rows: RefCell<Vec<Rc<Live>>>,
-    /// Connections ever entered; the source of the lifetimes' jitter.
-    entered: Cell<u64>,
-    /// Set when all were ended: whoever enters later is ended, too.
-    closed: Cell<Option<Reason>>,
-    /// The last sweep.
-    swept: Cell<Option<Instant>>,
-    /// It judged nobody, since it came late.
-    excused: Cell<bool>,
-}
-
-impl LiveTable {
-    /// Enters a connection.
-    pub(crate) fn enter(
-        &self,
-        client: ClientPeer,
-        opened: Instant,
-        timeouts: &Timeouts,
-        metrics: Arc<WorkerMetrics>,
-    ) -> Rc<Live> {
-        let serial = self.entered.get();
-        self.entered.set(serial.wrapping_add(1));
-        let mut rows = self.rows.borrow_mut();
-        let live = Rc::new(Live {
-            client: Cell::new(client),
-            opened,
-            upstream: OnceCell::new(),
-            connect_time: Cell::new(None),
-            half_closed: Cell::new(false),
-            stalled: Cell::new(false),
-            metrics,
-            bytes: Default::default(),
-            lifetime: timeouts.lifetime.map(|lifetime| jittered(lifetime, serial)),
-            swept_bytes: Cell::new(0),
-            quiet_since: Cell::new(opened),
-            swept_half_closed: Cell::new(false),
-            queued: Cell::new(None),
-            cut: Cell::new(self.closed.get()),
-            nudged: Cell::new(false),
-            waker: RefCell::new(None),
-            index: Cell::new(rows.len()),
-            serial,
-            sockets: RefCell::default(),
-        });
-        rows.push(Rc::clone(&live));
-        live
-    }
-
-    /// Strikes a connection out.
-    pub(crate) fn leave(&self, live: &Live) {
-        let mut rows = self.rows.borrow_mut();
-        let index = live.index.get();
-        rows.swap_remove(index);
-        if let Some(moved) = rows.get(index) {
-            moved.index.set(index);
-        }
-        if rows.len() * 4 < rows.capacity() {
-            let room = rows.len() * 2;
-            rows.shrink_to(room); // ten thousand connections at once are no reason to keep room for them
-        }
-    }
-
-    /// Ends the connections that are past a bound. A sweep that comes late ends none, since what came
-    /// meanwhile has had no turn yet: unless the one before did the same.
-    pub(crate) fn sweep(&self, now: Instant, timeouts: &Timeouts) {
-        let last = self.swept.replace(Some(now)).unwrap_or(now);
-        let held = now.saturating_duration_since(last).saturating_sub(SWEEP);
-        let excused = held > SWEEP / 2 && !self.excused.get();
-        self.excused.set(excused);
-        for live in self.rows.borrow().iter() {
-            if excused {
-                live.excuse(held, now);
-            } else if let Some(reason) = live.overdue(now, timeouts) {
-                live.cut(reason);
-            } else if live.stalled.get() && live.quiet_since.get() + STALL <= now {
-                live.nudge();
-            }
-        }
-    }
-
-    /// Shows up to `limit` connections, by their serial numbers, from `first` on.
-    pub(crate) fn page(&self, first: u64, limit: usize) -> Vec<Rc<Live>> {
-        let rows = self.rows.borrow();
-        let mut page: Vec<_> = rows.iter().filter(|live| live.serial >= first).collect();
-        if page.len() > limit {
-            page.select_nth_unstable_by_key(limit, |live| live.serial);
-            page.truncate(limit);
-        }
-        page.sort_unstable_by_key(|live| live.serial);
-        page.into_iter().cloned().collect()
-    }
-
-    /// Ends all, and whoever enters from now on.
-    pub(crate) fn cut_all(&self, reason: Reason) {
-        self.closed.set(Some(reason));
-        for live in self.rows.borrow().iter() {
-            live.cut(reason);
-        }
-    }
-}
-
 /// `lifetime` give or take a tenth, so that connections opened together do not end together.
 fn jittered(lifetime: Duration, serial: u64) -> Duration {
     // Fibonacci hashing (Knuth, TAOCP 6.4) spreads consecutive numbers evenly over 0..1024.
@@ -378,5 +301,4 @@ fn jittered(lifetime: Duration, serial: u64) -> Duration {
 }
 
 #[cfg(test)]
-#[path = "live/tests.rs"]
 mod tests;
