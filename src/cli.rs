@@ -98,8 +98,7 @@ impl TryFrom<ForwarderArgs> for Config {
     /// The first clash between flags, or between a flag and the host.
     fn try_from(args: ForwarderArgs) -> Result<Self, ConfigError> {
         let pairs = args.pairs.pairs();
-        // A host that does not list them has its loopback all the same.
-        let own = OwnAddresses::of_interfaces().unwrap_or_default();
+        let own = OwnAddresses::OfInterfaces;
         clash::check(&pairs, &own)?;
         clash::check_admin(&pairs, &args.admin.admin, &own)?;
         clash::check_proxies(&pairs, &args.proxy_protocol.accept_proxy_protocol)?;

@@ -127,7 +127,7 @@ fn way_back<'a>(
     addresses: &[SocketAddr],
     listens: &'a [ListenAddr],
 ) -> Option<(&'a ListenAddr, SocketAddr)> {
-    let own = OwnAddresses::of_interfaces().unwrap_or_default();
+    let own = OwnAddresses::OfInterfaces;
     addresses.iter().find_map(|address| {
         let mut listens = listens.iter();
         let listen = listens.find(|listen| accepts(listen, *address, &own))?;

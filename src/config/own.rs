@@ -2,44 +2,42 @@
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
 };
 
-/// What the interfaces had when it was asked; the loopback is always among them.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct OwnAddresses(Vec<OwnAddress>);
+/// The addresses of this host; the loopback is always among them.
+#[derive(Clone, Debug)]
+pub(crate) enum OwnAddresses {
+    /// Those of the interfaces, which are listed when they are asked about.
+    OfInterfaces,
+    /// These.
+    #[cfg(test)]
+    Of(Vec<OwnAddress>),
+}
 
+/// An address of an interface.
 #[derive(Clone, Copy, Debug)]
-struct OwnAddress {
+pub(crate) struct OwnAddress {
     ip: IpAddr,
     /// Of the interface. The same link-local address is another host on another interface.
     index: Option<u32>,
 }
 
 impl OwnAddresses {
-    /// Asks for the addresses of all interfaces.
-    ///
-    /// # Errors
-    /// They can't be listed.
-    pub(crate) fn of_interfaces() -> io::Result<Self> {
-        let interfaces = if_addrs::get_if_addrs()?;
-        let own = interfaces.iter().map(|interface| OwnAddress {
-            ip: interface.ip(),
-            index: interface.index,
-        });
-        Ok(Self(own.collect()))
-    }
-
     /// Whether a connection to `address` stays on this host.
     pub(crate) fn has(&self, address: SocketAddr) -> bool {
-        let ip = address.ip().to_canonical();
-        let zone = match address {
-            SocketAddr::V4(_) => 0,
-            SocketAddr::V6(v6) => v6.scope_id(),
-        };
-        let same_link = |index: Option<u32>| zone == 0 || index.is_none_or(|index| index == zone);
-        let is_own = |own: &OwnAddress| own.ip == ip && same_link(own.index);
-        ip.is_loopback() || self.0.iter().any(is_own)
+        if address.ip().to_canonical().is_loopback() {
+            return true;
+        }
+        match self {
+            // A sandbox without AF_NETLINK, as the systemd units have, lists none.
+            Self::OfInterfaces => listed().map_or_else(
+                |_| is_routed_here(address).unwrap_or(false),
+                |own| own.iter().any(|own| own.is(address)),
+            ),
+            #[cfg(test)]
+            Self::Of(own) => own.iter().any(|own| own.is(address)),
+        }
     }
 
     #[cfg(test)]
@@ -48,12 +46,46 @@ impl OwnAddresses {
             let index = Some(*index);
             ip.parse().map(|ip| OwnAddress { ip, index }).unwrap()
         };
-        Self(addresses.iter().map(own).collect())
+        Self::Of(addresses.iter().map(own).collect())
     }
+}
+
+impl OwnAddress {
+    fn is(self, address: SocketAddr) -> bool {
+        let zone = match address {
+            SocketAddr::V4(_) => 0,
+            SocketAddr::V6(v6) => v6.scope_id(),
+        };
+        let same_link = zone == 0 || self.index.is_none_or(|index| index == zone);
+        self.ip == address.ip().to_canonical() && same_link
+    }
+}
+
+fn listed() -> io::Result<Vec<OwnAddress>> {
+    let interfaces = if_addrs::get_if_addrs()?;
+    let own = interfaces.iter().map(|interface| OwnAddress {
+        ip: interface.ip(),
+        index: interface.index,
+    });
+    Ok(own.collect())
+}
+
+/// Whether the kernel would send to `address` from that address itself, which it does for its own
+/// only. No packet is sent.
+fn is_routed_here(address: SocketAddr) -> io::Result<bool> {
+    let any: IpAddr = match address {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.connect(address)?;
+    Ok(socket.local_addr()?.ip() == address.ip())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddrV6;
+
     use super::*;
 
     #[test]
@@ -77,13 +109,17 @@ mod tests {
 
     #[test]
     fn the_addresses_of_the_interfaces_are_own() {
-        let own = OwnAddresses::of_interfaces().unwrap();
+        let of_interfaces = |address| OwnAddresses::OfInterfaces.has(address);
+        let routed = |address: SocketAddr| is_routed_here(address).unwrap();
         for interface in if_addrs::get_if_addrs().unwrap() {
-            assert!(
-                own.has(SocketAddr::new(interface.ip(), 80)),
-                "{interface:?}"
-            );
+            let zone = interface.index.filter(|_| interface.is_link_local());
+            let address = match interface.ip() {
+                IpAddr::V6(ip) => SocketAddrV6::new(ip, 80, 0, zone.unwrap_or(0)).into(),
+                ip @ IpAddr::V4(_) => SocketAddr::new(ip, 80),
+            };
+            assert!(of_interfaces(address) && routed(address), "{interface:?}");
         }
-        assert!(!own.has("192.0.2.1:80".parse().unwrap())); // for documentation only: RFC 5737
+        let others = "198.51.100.1:80".parse().unwrap(); // for documentation only: RFC 5737
+        assert!(!of_interfaces(others) && !is_routed_here(others).unwrap_or(false));
     }
 }

@@ -240,19 +240,16 @@ fn bind_unix(fd: &OwnedFd, path: &Path, address: &ListenAddr) -> Result<(), Bind
     }
     let probe = sys::stream_socket(AddressFamily::UNIX).map_err(failed)?;
     match connect(&probe, &name) {
-        Err(Errno::CONNREFUSED | Errno::NOENT) => {}
+        Err(Errno::CONNREFUSED) => fs::remove_file(path).map_err(|source| BindError::Bind {
+            listen: address.clone(),
+            source,
+        })?,
+        Err(Errno::NOENT) => {} // its process has removed it just now, in its end
         _ => {
             return Err(BindError::Taken {
                 listen: address.clone(),
             });
         }
     }
-    match fs::remove_file(path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(BindError::Bind {
-            listen: address.clone(),
-            source,
-        }),
-        // Its process may have removed it just now.
-        _ => bind(fd, &name).map_err(failed),
-    }
+    bind(fd, &name).map_err(failed)
 }

@@ -12,9 +12,7 @@ fn an_upstream_that_is_this_host_at_the_listen_port_is_refused_before_anything_i
     let others = TcpListener::bind(":::0").or_else(|_| TcpListener::bind("0.0.0.0:0"));
     let taken = others.unwrap(); // to bind the port would fail, and end otherwise
     let port = taken.local_addr().unwrap().port();
-    let interfaces = if_addrs::get_if_addrs().unwrap();
-    let mut outer = interfaces.iter().map(if_addrs::Interface::ip);
-    let Some(outer) = outer.find(|ip| ip.is_ipv4() && !ip.is_loopback()) else {
+    let Some(outer) = outer_address() else {
         return skip("no address but the loopback's");
     };
     let loopback = IpAddr::from([127, 0, 0, 1]);
@@ -57,6 +55,34 @@ fn an_upstream_that_is_this_host_at_the_listen_port_is_refused_before_anything_i
         .args(["check", "--listen", &listen, "--upstream", &upstream])
         .output();
     refused(&output.unwrap(), &[&format!("--upstream '{upstream}'")]);
+}
+
+#[test]
+fn a_sandbox_that_hides_the_interfaces_does_not_hide_the_loop() {
+    let works = Command::new("strace")
+        .args(["-o", "/dev/null", "true"])
+        .status();
+    if !works.is_ok_and(|status| status.success()) {
+        return skip("strace is not installed, or may not trace");
+    }
+    let Some(outer) = outer_address() else {
+        return skip("no address but the loopback's");
+    };
+    // The first socket is that of AF_NETLINK.
+    let mut command = Command::new("strace");
+    command.args(["-qq", "-o", "/dev/null", "-e", "trace=socket"]);
+    command.args(["-e", "inject=socket:error=EAFNOSUPPORT:when=1"]);
+    let upstream = format!("{outer}:1");
+    command.args([BINARY, "--listen", "0.0.0.0:1", "--upstream", &upstream]);
+    let output = command.args(["--admin", "off"]).output().unwrap();
+    refused(&output, &[&format!("--upstream '{upstream}'")]);
+}
+
+/// An address of this host that others can reach, if it has one.
+fn outer_address() -> Option<IpAddr> {
+    let interfaces = if_addrs::get_if_addrs().unwrap();
+    let mut addresses = interfaces.iter().map(if_addrs::Interface::ip);
+    addresses.find(|ip| ip.is_ipv4() && !ip.is_loopback())
 }
 
 fn start(flags: &[&str]) -> Output {

@@ -85,7 +85,7 @@ fn an_upstream_leads_to_a_listener_that_would_take_its_connections() {
         ("127.0.0.1:80", "unix:x", false),
         ("127.0.0.1:80", ":0", false),
     ] {
-        let found = leads_to(&upstream(from), &listen(to), &OwnAddresses::default());
+        let found = leads_to(&upstream(from), &listen(to), &OwnAddresses::of(&[]));
         assert_eq!(found, expected, "{from} {to}");
     }
 }
@@ -134,14 +134,14 @@ fn pairs_are_held_against_each_other() {
     assert!(
         check(
             &pairs(&[":1=:2", ":3=:2", "unix:x=unix:y"]),
-            &OwnAddresses::default()
+            &OwnAddresses::of(&[])
         )
         .is_ok()
     );
 
     let overlapping = check(
         &pairs(&[":1=:9", ":2=:9", "127.0.0.1:2=:9"]),
-        &OwnAddresses::default(),
+        &OwnAddresses::of(&[]),
     )
     .unwrap_err();
     let ConfigError::ListenersOverlap { first, second } = &overlapping else {
@@ -150,7 +150,7 @@ fn pairs_are_held_against_each_other() {
     assert_eq!((&*first.value, &*second.value), (":2=:9", "127.0.0.1:2=:9"));
 
     for chain in [[":1=:2", ":2=:3"], [":2=:3", ":1=:2"]] {
-        let error = check(&pairs(&chain), &OwnAddresses::default()).unwrap_err();
+        let error = check(&pairs(&chain), &OwnAddresses::of(&[])).unwrap_err();
         let ConfigError::Loop { upstream, listen } = &error else {
             panic!("{error}");
         };
@@ -166,7 +166,7 @@ fn socket_files_are_looked_at() {
     let file = file.display();
 
     for pair in [format!("unix:{file}=:1"), format!(":1=unix:{file}")] {
-        let error = check(&pairs(&[&pair]), &OwnAddresses::default()).unwrap_err();
+        let error = check(&pairs(&[&pair]), &OwnAddresses::of(&[])).unwrap_err();
         assert!(matches!(error, ConfigError::SocketFile { .. }), "{error}");
         let start = format!("--forward '{pair}': exists and is not a socket");
         assert!(error.to_string().starts_with(&start), "{error}");
