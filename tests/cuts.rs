@@ -8,6 +8,7 @@ mod support;
 use std::{
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
+    process::Command,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::Duration,
@@ -21,8 +22,8 @@ use rustix::{
 use socket2::SockRef;
 
 use self::support::{
-    End, Line, Link, Origin, Pattern, Process, SetOnDrop, connect, eventually, exchange,
-    for_each_process, is_reset, patient, read_out, send_until_stuck, told,
+    BINARY, Echo, End, Line, Link, Origin, Pattern, Process, SetOnDrop, connect, eventually,
+    exchange, for_each_process, is_reset, patient, read_out, send_until_stuck, told,
 };
 
 const KIB: usize = 1024;
@@ -99,6 +100,30 @@ fn those_who_wait_at_max_connections_are_reset_by_a_cut_and_recorded() {
     let flags = ["--max-connections", "3", "--drain-timeout", "10ms"];
     cut_in_a_burst(&flags, &[Signal::INT, Signal::INT]);
     cut_in_a_burst(&flags, &[Signal::TERM]);
+}
+
+#[test]
+fn those_who_wait_at_max_connections_are_served_all_the_same_when_a_successor_comes() {
+    const CLIENTS: usize = 20;
+    let upstream = Echo::start();
+    let flags = ["--reuse-port", "--max-connections", "4"];
+    let mut old = Process::start(upstream.addr(), &flags);
+    let clients: Vec<_> = (0..CLIENTS).map(|_| connect(old.addr())).collect();
+    for mut client in &clients {
+        client.write_all(b"ping").unwrap();
+    }
+    let mut successor = Command::new(BINARY);
+    successor.args(["--reuse-port", "--listen", &old.addr().to_string()]);
+    let _new = Process::launch(successor.args(["--upstream", &upstream.addr().to_string()]));
+    old.signal(Signal::TERM);
+    for mut client in &clients {
+        let mut answer = [0; 4];
+        client.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"ping");
+    }
+    drop(clients);
+    assert_eq!(old.wait().code(), Some(0));
+    assert_eq!(old.records().len(), CLIENTS);
 }
 
 #[test]

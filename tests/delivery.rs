@@ -215,7 +215,7 @@ fn who_does_not_read_for_a_while_and_writes_nothing_gets_all_of_the_answer() {
         };
         reset(sender);
         // Sweeps find it stalled, several times.
-        thread::sleep(Duration::from_secs(5)); // a reader that pauses is what this is about
+        thread::sleep(Duration::from_secs(9)); // a reader that pauses is what this is about
         SockRef::from(&receiver)
             .set_recv_buffer_size(4 * MIB)
             .unwrap();

@@ -18,7 +18,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
         let port = tcp_port(&forward.listen)?;
         Some(judge(Port::Listen(port), &range, &reserved))
     });
-    let own = OwnAddresses::of_interfaces().unwrap_or_default();
+    let own = OwnAddresses::OfInterfaces;
     let mut upstreams: Vec<_> = config
         .forwards
         .iter()
