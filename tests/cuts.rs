@@ -286,16 +286,23 @@ fn larger_pipes_than_may_be_had_are_as_large_as_may_be() {
     assert!(["splice", "both"].contains(&path.text("path")), "{path:?}");
 }
 
+/// Links that sweeps have seen: their silence counts from then on.
+fn swept_links(process: &Process, origin: &Origin) -> Vec<Link> {
+    let links: Vec<_> = (0..20)
+        .map(|_| Link::open(process.addr(), origin))
+        .collect();
+    links.iter().for_each(Link::round_trip);
+    thread::sleep(Duration::from_millis(1500)); // sweeps are a second apart, and nothing tells of one
+    links
+}
+
 #[test]
 fn a_process_that_was_held_still_cuts_nobody_who_spoke_meanwhile() {
     let origin = Origin::bind();
-    let process = Process::start(origin.addr(), &["--idle-timeout", "2s"]);
-    let links: Vec<_> = (0..20)
-        .map(|_| Link::open(process.addr(), &origin))
-        .collect();
-    links.iter().for_each(Link::round_trip);
+    let process = Process::start(origin.addr(), &["--idle-timeout", "3s"]);
+    let links = swept_links(&process, &origin);
     process.frozen(|| {
-        thread::sleep(Duration::from_secs(4)); // longer than the bound: what this is about
+        thread::sleep(Duration::from_secs(5)); // longer than the bound: what this is about
         for link in &links {
             (&link.client).write_all(b"still here").unwrap();
         }
@@ -311,20 +318,17 @@ fn a_process_that_was_held_still_cuts_nobody_who_spoke_meanwhile() {
 #[test]
 fn a_worker_that_was_held_up_cuts_nobody_who_spoke_meanwhile() {
     let origin = Origin::bind();
-    let flags = ["--workers", "1", "--idle-timeout", "2s"];
+    let flags = ["--workers", "1", "--idle-timeout", "3s"];
     let process = Process::start(origin.addr(), &flags);
-    let links: Vec<_> = (0..20)
-        .map(|_| Link::open(process.addr(), &origin))
-        .collect();
-    links.iter().for_each(Link::round_trip);
-    let Some(_injected) = process.inject("recvfrom", "delay_enter=4000000:when=1") else {
+    let links = swept_links(&process, &origin);
+    let Some(_injected) = process.inject("recvfrom", "delay_enter=5000000:when=1") else {
         return;
     };
     for _ in 0..10 {
         for link in &links {
             (&link.client).write_all(b"word").unwrap();
         }
-        thread::sleep(Duration::from_millis(400)); // they speak while the worker is held up
+        thread::sleep(Duration::from_millis(500)); // they speak while the worker is held up
     }
     for link in &links {
         let mut said = [0; 40];
