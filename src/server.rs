@@ -195,7 +195,7 @@ impl Server {
         let pipes = max_pipes(&self.config);
         let count = self.metrics.workers.len();
         let admission = Arc::new(Admission::new(&self.config));
-        let dialer = Dialer::new();
+        let dialer = Dialer::new(self.listens());
         let workers = self
             .metrics
             .workers
@@ -269,6 +269,17 @@ impl Server {
         };
         drain.run(stop, stops).await;
         result // a failure, too, ends no connection without a record
+    }
+
+    /// Where it listens for TCP, with the ports that the kernel has chosen.
+    fn listens(&self) -> Vec<ListenAddr> {
+        let forwards = self.config.forwards.iter().zip(self.local_addrs());
+        forwards
+            .filter_map(|(forward, local)| match (&forward.listen, local?) {
+                (ListenAddr::DualStack(_), local) => Some(ListenAddr::DualStack(local.port())),
+                (_, local) => Some(ListenAddr::Ip(local)),
+            })
+            .collect()
     }
 
     fn log_start(&self) {

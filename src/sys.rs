@@ -169,6 +169,23 @@ pub(crate) fn register<F: AsFd + AsRawFd>(fd: F, interest: Interest) -> io::Resu
     AsyncFd::with_interest(fd, interest)
 }
 
+/// Whether a failed call says that this process, or the host, is out of descriptors, memory, threads,
+/// watches, or ports to connect from.
+pub(crate) fn is_shortage(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::MFILE
+            | Errno::NFILE
+            | Errno::NOBUFS
+            | Errno::NOMEM
+            | Errno::NOSPC
+            | Errno::AGAIN
+            | Errno::ADDRINUSE
+            | Errno::ADDRNOTAVAIL
+            | Errno::AFNOSUPPORT
+    )
+}
+
 /// Defines [`ERRNO_NAMES`] and [`errno_name`] from one list.
 macro_rules! errno_names {
     ($($errno:ident => $name:literal,)*) => {
@@ -198,6 +215,7 @@ errno_names! {
     HOSTUNREACH => "EHOSTUNREACH",
     INVAL => "EINVAL",
     IO => "EIO",
+    LOOP => "ELOOP",
     MFILE => "EMFILE",
     NETDOWN => "ENETDOWN",
     NETUNREACH => "ENETUNREACH",

@@ -18,8 +18,8 @@ use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
 use self::support::{
-    BINARY, Echo, End, Link, NameServer, Network, Origin, Process, Scrape, binary_for_anybody,
-    connect, echo_once, eventually, get, installed, read_out, skip,
+    BINARY, Echo, End, Link, NameServer, Network, Nobody, Origin, Process, Scrape,
+    binary_for_anybody, connect, echo_once, eventually, get, installed, read_out, skip,
 };
 
 /// Threads that look names up, at most.
@@ -173,6 +173,63 @@ fn a_name_server_that_does_not_answer_holds_up_nobodys_end() {
         assert_eq!(process.wait().code(), Some(0)); // within the patience of a test
         assert_eq!(read_out(&client), (Vec::new(), End::Reset));
     });
+}
+
+#[test]
+fn names_that_nobody_answers_for_keep_no_other_name_waiting() {
+    let Some(network) = Network::new() else {
+        return;
+    };
+    network.inside(|| {
+        let (server, echo) = (NameServer::silent("127.0.0.1"), Echo::start());
+        let etc = Etc::new(&[
+            (
+                "resolv.conf",
+                "nameserver 127.0.0.1\noptions timeout:30 attempts:5\n",
+            ),
+            ("hosts", "127.0.0.1 localhost alive.example.org\n"),
+            ("nsswitch.conf", "hosts: files dns\n"),
+        ]);
+        let dead: Vec<_> = (0..2 * RESOLVERS)
+            .flat_map(|number| {
+                let pair = format!("127.0.0.1:0=dead{number}.example.org:1");
+                ["--forward".to_owned(), pair]
+            })
+            .collect();
+        let mut flags: Vec<_> = dead.iter().map(String::as_str).collect();
+        flags.extend(["--resolve-timeout", "1h"]);
+        let upstream = format!("alive.example.org:{}", echo.addr().port());
+        let process = etc.launch(&upstream, &flags);
+        let addrs = process.addrs();
+        let stuck: Vec<_> = addrs[1..].iter().map(|addr| connect(*addr)).collect();
+        eventually("all dead ones are asked for", || {
+            server.asked() >= 2 * RESOLVERS
+        });
+        for _ in 0..5 {
+            echo_once(&connect(addrs[0]), b"at once");
+        }
+        assert_eq!(stuck.len(), 2 * RESOLVERS);
+    });
+}
+
+#[test]
+fn a_name_that_leads_back_is_refused_and_not_followed_round_and_round() {
+    if !can_mount() {
+        return;
+    }
+    let etc = Etc::new(&[("hosts", "127.0.0.1 myself.test\n")]);
+    let port = Nobody::new().addr().port(); // free again, and soon taken
+    let listen = format!("127.0.0.1:{port}");
+    let flags = ["--forward", &format!("{listen}=myself.test:{port}")];
+    let process = etc.launch("127.0.0.1:1", &flags);
+    let client = connect(listen.parse().unwrap());
+    assert_eq!(read_out(&client), (Vec::new(), End::Reset));
+    let record = process.record_of(client.local_addr().unwrap());
+    assert_eq!(record.end(), ("upstream", "resolve", "ELOOP"));
+    let ready = get(process.admin(), "/ready");
+    assert_eq!(ready.status, 503, "{}", ready.body);
+    let scrape = Scrape::of(process.admin());
+    assert_eq!(scrape.value("portamento_connections_accepted_total"), 1.0);
 }
 
 #[test]

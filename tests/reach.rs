@@ -299,3 +299,21 @@ fn many_who_wait_find_the_upstream_when_it_is_back() {
         assert_eq!(read_out(client), (Vec::new(), End::Fin));
     }
 }
+
+#[test]
+fn many_who_wait_for_a_name_are_all_served_before_their_time_is_over() {
+    const WAIT: u16 = 400;
+    let nobody = Nobody::new();
+    let upstream = format!("localhost:{}", nobody.addr().port());
+    // A connect by name is not over at once: one that is on its way keeps none of the others waiting.
+    let process = Process::start(upstream, &["--connect-retry", "5s"]);
+    let clients: Vec<_> = (0..WAIT).map(|_| connect(process.addr())).collect();
+    eventually("all wait", || active(&process) == f64::from(WAIT));
+    let origin = nobody.listen();
+    listen(&origin.0, WAIT.into()).unwrap(); // all may come at once
+    let servers: Vec<_> = (0..WAIT).map(|_| origin.accept()).collect();
+    drop(servers);
+    for client in &clients {
+        assert_eq!(read_out(client), (Vec::new(), End::Fin));
+    }
+}

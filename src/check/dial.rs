@@ -56,7 +56,9 @@ pub(super) async fn resolve(
     port: u16,
     bound: Duration,
 ) -> Result<Vec<SocketAddr>, Failure> {
-    let resolved = Dialer::new().resolve((host, port), bound, sleep).await;
+    let resolved = Dialer::new(Vec::new())
+        .resolve((host, port), bound, sleep)
+        .await;
     resolved.map_err(|error| match error {
         Unresolved::Silent => Failure::TimedOut(bound),
         error => Failure::Unresolved(error),
@@ -65,7 +67,7 @@ pub(super) async fn resolve(
 
 /// Connects as the forwarder does, if without its options: never to itself.
 pub(super) async fn tcp(address: SocketAddr, bound: Duration) -> Result<TcpStream, Failure> {
-    let dialer = Dialer::new();
+    let dialer = Dialer::new(Vec::new());
     let raced = dialer
         .race(&[address], bound, sys::stream_socket, sleep)
         .await;

@@ -3,8 +3,9 @@
 use std::{
     future::{Future, poll_fn},
     io, mem,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     os::fd::OwnedFd,
+    sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -13,18 +14,34 @@ use rustix::{
     io::Errno,
     net::{AddressFamily, connect},
 };
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 
 use super::{
     ephemeral::{EphemeralPorts, is_its_own_peer},
     resolver::{Family, Resolver, Unresolved, before},
 };
-use crate::{path::socket, sys};
+use crate::{
+    config::{ListenAddr, OwnAddresses, clash::accepts},
+    path::socket,
+    sys,
+};
 
 /// How long an address may be silent before the next one is tried beside it: the recommendation of
 /// RFC 8305, section 5. A name's first connection alone waits for it, since the family that has
 /// answered goes first from then on.
 const STAGGER: Duration = Duration::from_millis(250);
+
+/// How long those that are silent may take once another address has refused: a lost SYN is sent again
+/// after a second.
+const SILENT_BESIDE_REFUSED: Duration = Duration::from_millis(1500);
+
+/// Connects of the whole process that may be under way beside another of the same connection. Each
+/// takes a descriptor that `--max-connections` does not know of. Beyond them a silent address is given
+/// up for the next one, after an even share of the time that is left.
+const BESIDE: usize = 8;
 
 /// Why an upstream could not be reached.
 #[derive(Debug)]
@@ -76,20 +93,26 @@ pub(crate) struct Dialer {
     /// As of the start: whoever widens the range so that it takes in the upstream's port has to start
     /// this process anew, to have it look whom it is connected to. `None`: not known, so it looks.
     ephemeral: Option<EphemeralPorts>,
+    /// Where this process listens: a name that leads there leads nowhere.
+    listens: Arc<[ListenAddr]>,
+    beside: Arc<Semaphore>,
 }
 
 impl Dialer {
-    pub(crate) fn new() -> Self {
+    /// For a process that listens at these addresses.
+    pub(crate) fn new(listens: Vec<ListenAddr>) -> Self {
         Self {
             resolver: Resolver::default(),
             ephemeral: EphemeralPorts::read(),
+            listens: listens.into(),
+            beside: Arc::new(Semaphore::new(BESIDE)),
         }
     }
 
     /// The addresses of a name, in the order in which they are to be tried. `sleep` waits for a moment.
     ///
     /// # Errors
-    /// There are none, or nobody knows of any within `bound`.
+    /// There are none, none but this process's own, or nobody knows of any within `bound`.
     pub(crate) async fn resolve<S: Future<Output = ()>>(
         &self,
         (host, port): (&str, u16),
@@ -97,27 +120,37 @@ impl Dialer {
         sleep: impl Fn(Instant) -> S,
     ) -> Result<Vec<SocketAddr>, Unresolved> {
         let deadline = Instant::now() + bound;
-        let addresses = self.resolver.resolve(host, port, deadline, sleep).await?;
+        let mut addresses = self.resolver.resolve(host, port, deadline, sleep).await?;
+        addresses.retain(|address| !self.leads_back(*address));
         Ok(match addresses.len() {
-            0 | 1 => addresses,
-            _ => interleaved(addresses, self.resolver.last_family(host)),
+            0 => return Err(Unresolved::LeadsBack),
+            1 => addresses,
+            _ => interleaved(addresses, self.resolver.last(host)),
         })
     }
 
-    /// Notes that a connection to this name stands: the family of its address goes first from now on.
+    /// Whether a connection would come back to this process, and go out again, for ever. What is an
+    /// address from the start was looked at then.
+    fn leads_back(&self, address: SocketAddr) -> bool {
+        let own = OwnAddresses::OfInterfaces; // listed only where the ports match
+        let mut listens = self.listens.iter();
+        listens.any(|listen| accepts(listen, address, &own))
+    }
+
+    /// Notes that a connection to this name stands: its address goes first from now on.
     pub(crate) fn reached(&self, host: &str, address: SocketAddr) {
         self.resolver.reached(host, address);
     }
 
     /// Connects sockets that `socket` makes to these addresses, in their order: the next one where one
-    /// has failed, or has been silent for [`STAGGER`]. The first that stands is returned, unregistered;
-    /// the others are closed.
+    /// has failed, or has been silent for [`STAGGER`] or, where there are many, for its share of
+    /// `bound`. The first that stands is returned, unregistered; the others are closed.
     ///
     /// An address that answers at once, as on the loopback, costs two calls and no look at the clock.
     ///
     /// # Errors
-    /// None answers, within `bound`. Of several failures the first address's counts, but that a refusal
-    /// says more than silence.
+    /// None answers, within `bound`. Of several failures a refusal says most, then one of this host, then
+    /// the first address's.
     pub(crate) async fn race<S: Future<Output = ()>>(
         &self,
         addresses: &[SocketAddr],
@@ -129,6 +162,7 @@ impl Dialer {
             dialer: self,
             waiting: addresses.iter().copied().enumerate(),
             racers: Vec::new(),
+            beside: Vec::new(),
             failures: Vec::new(),
         };
         if let Some(decided) = race.start_next(&socket) {
@@ -143,7 +177,7 @@ impl Dialer {
         address: SocketAddr,
         socket: impl Fn(AddressFamily) -> Result<OwnedFd, Errno>,
     ) -> Result<Start, Failure> {
-        let family = match Family::of(address) {
+        let family = match Family::of(address.ip()) {
             Family::V4 => AddressFamily::INET,
             Family::V6 => AddressFamily::INET6,
         };
@@ -184,7 +218,10 @@ struct Race<'a, A> {
     dialer: &'a Dialer,
     /// Those that have not been tried yet, by their places.
     waiting: A,
+    /// Those under way, the first to start first.
     racers: Vec<Racer>,
+    /// What the second of them and those after it hold of [`BESIDE`].
+    beside: Vec<OwnedSemaphorePermit>,
     failures: Vec<(usize, Failure)>,
 }
 
@@ -220,9 +257,14 @@ impl<A: ExactSizeIterator<Item = (usize, SocketAddr)>> Race<'_, A> {
         sleep: impl Fn(Instant) -> S,
     ) -> Decided {
         loop {
-            let until = match self.waiting.len() {
-                0 => deadline,
-                _ => deadline.min(Instant::now() + STAGGER),
+            let now = Instant::now();
+            let left = deadline.saturating_duration_since(now);
+            let share = left / u32::try_from(self.waiting.len() + 1).unwrap_or(u32::MAX);
+            let company = self.company();
+            let until = match (self.waiting.len(), &company) {
+                (0, _) => self.last_moment(deadline, now),
+                (_, Some(_)) => now + share.min(STAGGER),
+                (_, None) => now + share,
             };
             let mut told = before(sleep(until), first_told(&self.racers)).await;
             if told.is_none() {
@@ -231,7 +273,7 @@ impl<A: ExactSizeIterator<Item = (usize, SocketAddr)>> Race<'_, A> {
             }
             match told {
                 Some((index, result)) => {
-                    let Racer { fd, place, address } = self.racers.swap_remove(index);
+                    let Racer { fd, place, address } = self.racers.remove(index);
                     let arrived = result
                         .map_err(Failure::from)
                         .and_then(|()| self.dialer.arrived(fd.into_inner(), address));
@@ -240,16 +282,44 @@ impl<A: ExactSizeIterator<Item = (usize, SocketAddr)>> Race<'_, A> {
                         Err(failure) => self.failures.push((place, failure)),
                     }
                 }
-                None if Instant::now() >= deadline => {
+                None if self.waiting.len() == 0 || Instant::now() >= deadline => {
                     let silent = self.racers.iter().map(|it| (it.place, Failure::TimedOut));
                     self.failures.extend(silent);
                     return Err(decisive(self.failures));
                 }
-                None => {} // the next one's turn
+                // The next one's turn: beside those that are silent, or in the place of one of them.
+                None => match company {
+                    Some(permit) => self.beside.push(permit),
+                    None => {
+                        let Racer { place, .. } = self.racers.remove(0);
+                        self.failures.push((place, Failure::TimedOut));
+                    }
+                },
             }
             if let Some(decided) = self.start_next(&socket) {
                 return decided;
             }
+            self.beside.truncate(self.racers.len().saturating_sub(1));
+        }
+    }
+}
+
+impl<A> Race<'_, A> {
+    /// Leave for one more connect beside those under way, if it is to be had.
+    fn company(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.dialer.beside).try_acquire_owned().ok()
+    }
+
+    /// When all that are under way are given up. Where an address has refused, the others are not
+    /// waited for as long as if nobody had said anything.
+    fn last_moment(&self, deadline: Instant, now: Instant) -> Instant {
+        let refused = self
+            .failures
+            .iter()
+            .any(|(_, failure)| matches!(failure, Failure::Refused(_)));
+        match refused {
+            true => deadline.min(now + SILENT_BESIDE_REFUSED),
+            false => deadline,
         }
     }
 }
@@ -309,28 +379,32 @@ fn find_told(
     told.find_map(|told| told)
 }
 
-/// The failure to tell of, of those of several addresses.
-fn decisive(mut failures: Vec<(usize, Failure)>) -> Failure {
-    failures.sort_by_key(|(place, _)| *place);
-    let mut failures = failures.into_iter().map(|(_, failure)| failure);
-    let first = failures
-        .next()
-        .unwrap_or(Failure::Unresolved(Unresolved::Empty));
-    match first {
-        Failure::TimedOut => failures
-            .find(|failure| matches!(failure, Failure::Refused(_)))
-            .unwrap_or(Failure::TimedOut),
-        first => first,
-    }
+/// The failure to tell of, of those of several addresses: a refusal, which may be over soon; else what
+/// kept this host from trying; else the first address's.
+fn decisive(failures: Vec<(usize, Failure)>) -> Failure {
+    let rank = |failure: &Failure| match failure {
+        Failure::Refused(_) => 0,
+        Failure::Other(errno) if sys::is_shortage(*errno) => 1,
+        _ => 2,
+    };
+    failures
+        .into_iter()
+        .min_by_key(|(place, failure)| (rank(failure), *place))
+        .map_or(Failure::Unresolved(Unresolved::Empty), |(_, failure)| {
+            failure
+        })
 }
 
-/// The families in turns (RFC 8305, section 4), that of `last` first, or else that of the first
-/// address; within a family the resolver's order stays.
-fn interleaved(addresses: Vec<SocketAddr>, last: Option<Family>) -> Vec<SocketAddr> {
-    let first = last.or_else(|| addresses.first().copied().map(Family::of));
+/// The families in turns (RFC 8305, section 4): first the address that answered last, if it is one of
+/// these, and its family, or else that of the first address; within a family the resolver's order stays.
+fn interleaved(mut addresses: Vec<SocketAddr>, last: Option<IpAddr>) -> Vec<SocketAddr> {
+    addresses.sort_by_key(|address| Some(address.ip()) != last);
+    let first = last
+        .map(Family::of)
+        .or_else(|| addresses.first().map(|address| Family::of(address.ip())));
     let (some, others): (Vec<_>, Vec<_>) = addresses
         .into_iter()
-        .partition(|address| Some(Family::of(*address)) == first);
+        .partition(|address| Some(Family::of(address.ip())) == first);
     let (mut some, mut others) = (some.into_iter(), others.into_iter());
     let mut all = Vec::with_capacity(some.len() + others.len());
     while some.len() + others.len() > 0 {

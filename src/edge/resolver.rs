@@ -10,7 +10,7 @@ mod pool;
 use std::{
     future::{Future, poll_fn},
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::pin,
     sync::Arc,
     task::Poll,
@@ -36,6 +36,8 @@ pub(crate) enum Unresolved {
     Failed(Arc<io::Error>),
     #[error("it has no address")]
     Empty,
+    #[error("it leads back to this process")]
+    LeadsBack,
     #[error("the resolver does not answer")]
     Silent,
     #[error("no thread can be had to look it up: {0}")]
@@ -47,7 +49,7 @@ impl Unresolved {
     pub(crate) fn errno(&self) -> Option<Errno> {
         match self {
             Self::Failed(error) | Self::NoThread(error) => Errno::from_io_error(error),
-            Self::Empty | Self::Silent => None,
+            Self::Empty | Self::LeadsBack | Self::Silent => None,
         }
     }
 }
@@ -88,18 +90,17 @@ impl Resolver {
         }
     }
 
-    /// The family that the last connection to this name used.
-    pub(crate) fn last_family(&self, host: &str) -> Option<Family> {
-        self.0.shared.lock().families.get(host).copied()
+    /// The address of the last connection to this name.
+    pub(crate) fn last(&self, host: &str) -> Option<IpAddr> {
+        self.0.shared.lock().last.get(host).copied()
     }
 
     /// Notes that a connection to this name stands.
     pub(crate) fn reached(&self, host: &str, address: SocketAddr) {
         let mut state = self.0.shared.lock();
-        let family = Family::of(address);
-        match state.families.get_mut(host) {
-            Some(last) => *last = family,
-            None => drop(state.families.insert(host.into(), family)),
+        match state.last.get_mut(host) {
+            Some(last) => *last = address.ip(),
+            None => drop(state.last.insert(host.into(), address.ip())),
         }
     }
 }
@@ -112,10 +113,10 @@ pub(crate) enum Family {
 }
 
 impl Family {
-    pub(crate) fn of(address: SocketAddr) -> Self {
+    pub(crate) fn of(address: IpAddr) -> Self {
         match address {
-            SocketAddr::V4(_) => Self::V4,
-            SocketAddr::V6(_) => Self::V6,
+            IpAddr::V4(_) => Self::V4,
+            IpAddr::V6(_) => Self::V6,
         }
     }
 }

@@ -11,15 +11,17 @@ const SHORTEST: Duration = Duration::from_millis(50);
 /// What pauses grow to: so late at most is an upstream found that is back.
 const LONGEST: Duration = Duration::from_millis(250);
 
-/// For so long a try of one connection stands for those of all others on its worker. Half of the
-/// grain in which deadlines are looked after, so that one of those that are due together dials.
+/// For so long a refusal of one connection stands for all others on its worker. Half of the grain in
+/// which deadlines are looked after, so that one of those that are due together dials.
 const FRESH: Duration = Duration::from_millis(25);
 
 /// What the connections of a worker know of an upstream that refuses.
 #[derive(Default)]
 pub(crate) struct Outage {
-    /// When one of them last tried again.
-    tried: Cell<Option<Instant>>,
+    /// When it last refused one of them; unset while it is not known to refuse.
+    refused: Cell<Option<Instant>>,
+    /// When one of them last set out to try again, if it has not come back with an answer.
+    scout: Cell<Option<Instant>>,
     /// Pauses ever made, which spreads them.
     pauses: Cell<u64>,
 }
@@ -33,19 +35,31 @@ impl Outage {
         }
     }
 
-    /// Whether to try now: nobody else has just done so. Whoever hears yes is to try.
+    /// Whether to try now: where the upstream is not known to refuse, or else nobody has just been
+    /// refused, nor is on the way. Whoever hears yes is to try.
     pub(crate) fn take_turn(&self, now: Instant) -> bool {
-        let fresh = |tried| now.saturating_duration_since(tried) < FRESH;
-        if self.tried.get().is_some_and(fresh) {
+        let within = |bound| move |then| now.saturating_duration_since(then) < bound;
+        let Some(refused) = self.refused.get() else {
+            return true;
+        };
+        // A scout that has left, or waits for an address that is silent, holds up nobody for long.
+        if within(FRESH)(refused) || self.scout.get().is_some_and(within(LONGEST)) {
             return false;
         }
-        self.tried.set(Some(now));
+        self.scout.set(Some(now));
         true
+    }
+
+    /// The upstream has refused a connection.
+    pub(crate) fn refused(&self, now: Instant) {
+        self.refused.set(Some(now));
+        self.scout.set(None);
     }
 
     /// The upstream was reached: from now on everybody tries.
     pub(crate) fn over(&self) {
-        self.tried.set(None);
+        self.refused.set(None);
+        self.scout.set(None);
     }
 }
 
@@ -110,10 +124,14 @@ mod tests {
             "{middle:?}"
         );
 
-        let turns = (0..1000).filter(|_| outage.take_turn(now)).count();
-        assert_eq!(turns, 1);
-        assert!(outage.take_turn(now + FRESH));
+        let turns = |at| (0..1000).filter(|_| outage.take_turn(at)).count();
+        outage.refused(now);
+        assert_eq!(turns(now), 0, "what one has found is true of all");
+        assert_eq!(turns(now + FRESH), 1);
+        let soon = now + FRESH + Duration::from_millis(1);
+        assert_eq!(turns(soon), 0, "one is on the way");
+        assert_eq!(turns(now + FRESH + LONGEST), 1, "it does not come back");
         outage.over();
-        assert!(outage.take_turn(now + FRESH));
+        assert_eq!(turns(soon), 1000);
     }
 }

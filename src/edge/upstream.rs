@@ -64,7 +64,10 @@ impl Connector<'_> {
                     self.outage.over();
                     return Ok(reached);
                 }
-                Err(refused @ Failure::Refused(_)) => refused,
+                Err(refused @ Failure::Refused(_)) => {
+                    self.outage.refused(Instant::now());
+                    refused
+                }
                 Err(failure) => return Err(outcome(&failure)),
             };
             loop {
@@ -156,7 +159,7 @@ fn outcome(failure: &Failure) -> Outcome {
         Failure::Other(errno) => (Reason::ConnectError, Some(*errno)),
     };
     let by = match errno {
-        Some(errno) if is_of_this_host(errno) => By::Proxy,
+        Some(errno) if sys::is_shortage(errno) => By::Proxy,
         _ => By::Upstream,
     };
     Outcome { by, reason, errno }
@@ -165,24 +168,10 @@ fn outcome(failure: &Failure) -> Outcome {
 /// The errno of a look-up that failed for want of something here; what else the resolver leaves
 /// behind says nothing about the name.
 fn unresolved(error: &Unresolved) -> Option<Errno> {
-    error.errno().filter(|errno| is_of_this_host(*errno))
-}
-
-/// Not the upstream's doing: this process, or the host, is out of descriptors, memory, threads,
-/// watches, or ports to connect from.
-fn is_of_this_host(errno: Errno) -> bool {
-    matches!(
-        errno,
-        Errno::MFILE
-            | Errno::NFILE
-            | Errno::NOBUFS
-            | Errno::NOMEM
-            | Errno::NOSPC
-            | Errno::AGAIN
-            | Errno::ADDRINUSE
-            | Errno::ADDRNOTAVAIL
-            | Errno::AFNOSUPPORT
-    )
+    match error {
+        Unresolved::LeadsBack => Some(Errno::LOOP),
+        error => error.errno().filter(|errno| sys::is_shortage(*errno)),
+    }
 }
 
 #[cfg(test)]

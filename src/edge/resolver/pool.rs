@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     io,
-    net::ToSocketAddrs as _,
+    net::{IpAddr, ToSocketAddrs as _},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -12,10 +12,11 @@ use std::{
 use tokio::sync::watch;
 use tracing::debug;
 
-use super::{Answer, Family, SILENCE, Unresolved};
+use super::{Answer, SILENCE, Unresolved};
 
-/// Threads at most. glibc holds a descriptor for each name server that it has asked (three at most)
-/// and one more in passing: this many fit in what `server` keeps for everything but connections.
+/// Threads at most for one name; each further name that is being looked up may have one more, so that
+/// names which nobody answers for keep no other waiting. glibc holds a descriptor for each name server that it has asked (three at most)
+/// and one more in passing: these fit in what `server` keeps for everything but connections.
 const THREADS: usize = 6;
 
 /// How long a thread waits for its next look-up.
@@ -45,8 +46,8 @@ pub(super) struct State {
     idle: usize,
     /// Names ever entered in `names`.
     entered: u64,
-    /// Those of the last connections, by name.
-    pub(super) families: HashMap<Box<str>, Family>,
+    /// The addresses of the last connections, by name.
+    pub(super) last: HashMap<Box<str>, IpAddr>,
     closed: bool,
 }
 
@@ -107,9 +108,10 @@ impl Pool {
         let Some((key, name)) = state.names.get_key_value(host) else {
             return;
         };
-        // One thread is left to other names.
-        let busy = state.threads - state.idle + state.queue.len();
-        if name.begun.elapsed() < SILENCE || busy >= THREADS - 1 {
+        // One thread is left to each name.
+        let running = state.threads - state.idle + state.queue.len();
+        let seconds = running.saturating_sub(state.names.len());
+        if name.begun.elapsed() < SILENCE || seconds >= THREADS - 1 {
             return;
         }
         let another = (Arc::clone(key), name.number);
@@ -128,7 +130,7 @@ impl Pool {
     fn enqueue(&self, state: &mut State, it: LookUp) -> io::Result<()> {
         if state.idle > state.queue.len() {
             self.shared.work.notify_one();
-        } else if state.threads < THREADS {
+        } else if state.threads < THREADS + state.names.len() {
             let shared = Arc::clone(&self.shared);
             // Unlike a runtime's own, it does not panic where there is no thread to be had.
             let started = thread::Builder::new()
