@@ -202,7 +202,9 @@ fn who_does_not_read_for_a_while_and_writes_nothing_gets_all_of_the_answer() {
     for_each_process(&[], |process, origin, way| {
         let link = Link::open(process.addr(), origin);
         let (sender, receiver) = link.into_ends(way);
-        narrow(&receiver);
+        SockRef::from(&receiver)
+            .set_recv_buffer_size(64 * KIB)
+            .unwrap();
         let pattern = Pattern::new(6);
         send_until_stuck(&sender, &pattern, 64 * KIB);
         let taken = {
@@ -216,9 +218,6 @@ fn who_does_not_read_for_a_while_and_writes_nothing_gets_all_of_the_answer() {
         reset(sender);
         // Sweeps find it stalled, several times.
         thread::sleep(Duration::from_secs(9)); // a reader that pauses is what this is about
-        SockRef::from(&receiver)
-            .set_recv_buffer_size(4 * MIB)
-            .unwrap();
         let (bytes, end) = read_out(&receiver);
         pattern.check(0, &bytes);
         assert_eq!(end, End::Reset);
