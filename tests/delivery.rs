@@ -158,7 +158,9 @@ fn what_a_connection_past_its_life_has_taken_is_delivered() {
         let link = Link::open(process.addr(), origin);
         let client = link.client.local_addr().unwrap();
         let (sender, receiver) = link.ends(way);
-        narrow(receiver);
+        SockRef::from(receiver)
+            .set_recv_buffer_size(64 * KIB)
+            .unwrap();
         let pattern = Pattern::new(4);
         let taken = send_until_stuck(sender, &pattern, 64 * KIB);
         thread::scope(|scope| {
