@@ -10,7 +10,9 @@ mod accept;
 mod log;
 mod loops;
 mod manager;
+mod passed;
 mod signals;
+mod start;
 
 use std::process::{Child, ExitStatus};
 
