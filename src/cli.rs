@@ -2,7 +2,7 @@
 //!
 //! A value that is wrong on its own is refused while the flags are parsed; values that clash with
 //! each other or with the host are refused by `Config::try_from`. Both name the flag, also where
-//! the value came from the environment.
+//! the value came from the environment; the first names the variable, too.
 
 mod commands;
 mod connection_flags;
