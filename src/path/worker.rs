@@ -112,7 +112,7 @@ impl Worker {
         })
         .map_err(failed)?;
         let started = outcome.recv().map_err(io::Error::other);
-        started.flatten().map_err(failed)?;
+        started.and_then(|started| started).map_err(failed)?;
         Ok(Self {
             commands,
             due,
