@@ -7,7 +7,10 @@ use std::{
 
 use rustix::process::getuid;
 
-use super::support::{BINARY, installed, skip};
+use super::{
+    end_of,
+    support::{BINARY, installed, skip},
+};
 
 #[test]
 fn an_upstream_that_is_this_host_at_the_listen_port_is_refused_before_anything_is_bound() {
@@ -76,7 +79,7 @@ fn a_sandbox_that_hides_the_interfaces_does_not_hide_the_loop() {
     command.args(["-e", "inject=socket:error=EAFNOSUPPORT:when=1"]);
     let upstream = format!("{outer}:1");
     command.args([BINARY, "--listen", "0.0.0.0:1", "--upstream", &upstream]);
-    let output = command.args(["--admin", "off"]).output().unwrap();
+    let output = end_of(command.args(["--admin", "off"]));
     refused(&output, &[&format!("--upstream '{upstream}'")]);
 }
 
@@ -93,7 +96,7 @@ fn a_network_that_the_loopback_interface_stands_for_is_this_host() {
         let mut command = Command::new("unshare");
         command.args(["--net", "sh", "-c", script, BINARY, "--admin", "off"]);
         command.args(["--listen", "0.0.0.0:1", "--upstream", upstream]);
-        let output = command.output().unwrap();
+        let output = end_of(&mut command);
         refused(&output, &[&format!("--upstream '{upstream}'")]);
     }
 }
@@ -111,7 +114,7 @@ fn start(flags: &[&str]) -> Output {
     if !flags.contains(&"--admin") {
         command.args(["--admin", "off"]);
     }
-    command.output().unwrap()
+    end_of(&mut command)
 }
 
 #[track_caller]

@@ -11,7 +11,10 @@ use std::{
 
 use socket2::{Domain, Socket, Type};
 
-use super::support::{BINARY, Process};
+use super::{
+    end_of,
+    support::{BINARY, Process},
+};
 
 /// A command that runs the forwarder with `socket` as the first that is passed on.
 fn passed(socket: impl Into<OwnedFd>, pid: &str, count: &str, upstream: &str) -> Command {
@@ -45,7 +48,7 @@ fn an_upstream_that_leads_to_a_socket_that_was_passed_on_is_refused() {
             "[::]:0" => format!("LISTEN_FDS ':{port}'"),
             _ => format!("LISTEN_FDS '{}{port}'", address.strip_suffix('0').unwrap()),
         };
-        let output = passed(socket, "$$", "1", &upstream).output().unwrap();
+        let output = end_of(&mut passed(socket, "$$", "1", &upstream));
         let given = format!("--upstream '{upstream}'");
         refused(&output, 2, &[&given, &shown, back]);
     }
@@ -53,7 +56,7 @@ fn an_upstream_that_leads_to_a_socket_that_was_passed_on_is_refused() {
     let path = dir.path().join("socket");
     let socket = UnixListener::bind(&path).unwrap();
     let upstream = format!("unix:{}", path.display());
-    let output = passed(socket, "$$", "1", &upstream).output().unwrap();
+    let output = end_of(&mut passed(socket, "$$", "1", &upstream));
     refused(&output, 2, &[&format!("LISTEN_FDS '{upstream}'"), back]);
 }
 
@@ -70,8 +73,8 @@ fn the_listen_address_is_held_against_nothing_where_sockets_are_passed_on() {
 fn a_count_that_there_cannot_be_is_refused_and_one_for_another_process_is_not_read() {
     let socket = || TcpListener::bind("127.0.0.1:0").unwrap();
     for count in ["2147483647", "99999999999999999999", "abc", "-1", "1 "] {
-        let output = passed(socket(), "$$", count, "127.0.0.1:9").output();
-        refused(&output.unwrap(), 1, &[&format!("LISTEN_FDS '{count}'")]);
+        let output = end_of(&mut passed(socket(), "$$", count, "127.0.0.1:9"));
+        refused(&output, 1, &[&format!("LISTEN_FDS '{count}'")]);
         let mut others = passed(socket(), "1", count, "127.0.0.1:9");
         drop(Process::launch(others.args(["--listen", "127.0.0.1:0"])));
     }
@@ -83,9 +86,9 @@ fn a_socket_that_cannot_listen_is_refused_by_its_number() {
     let tcp = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (unix, _peer) = UnixStream::pair().unwrap();
     for connection in [OwnedFd::from(tcp), OwnedFd::from(unix)] {
-        let output = passed(connection, "$$", "1", "127.0.0.1:9").output();
+        let output = end_of(&mut passed(connection, "$$", "1", "127.0.0.1:9"));
         let said = "LISTEN_FDS: descriptor 3 is a connection";
-        refused(&output.unwrap(), 1, &[said]);
+        refused(&output, 1, &[said]);
     }
 
     // Two are bound to a port, and one of them listens.
@@ -97,10 +100,10 @@ fn a_socket_that_cannot_listen_is_refused_by_its_number() {
     first.bind(&any_port().into()).unwrap();
     second.bind(&first.local_addr().unwrap()).unwrap();
     first.listen(1).unwrap();
-    let output = passed(second, "$$", "1", "127.0.0.1:9").output();
+    let output = end_of(&mut passed(second, "$$", "1", "127.0.0.1:9"));
     let address = first.local_addr().unwrap().as_socket().unwrap();
     let said = format!("LISTEN_FDS: descriptor 3, at '{address}', can't listen");
-    refused(&output.unwrap(), 1, &[&said]);
+    refused(&output, 1, &[&said]);
 }
 
 /// Whichever is free.

@@ -17,7 +17,7 @@ use rustix::{
 };
 
 use super::{
-    Kept,
+    Kept, end_of,
     support::{BINARY, binary_for_anybody, eventually, installed, skip},
 };
 
@@ -77,7 +77,7 @@ fn without_a_thread_to_be_had_it_says_so() {
         let mut command = Command::new("prlimit");
         command.arg(format!("--nproc={threads}")).arg(&binary);
         command.args(["--listen", "127.0.0.1:0", "--admin", "off"]);
-        let output = command.uid(54_999).gid(54_999).output().unwrap();
+        let output = end_of(command.uid(54_999).gid(54_999));
         let text = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{text}");
         let last = text.lines().last().unwrap_or_default();
