@@ -2,18 +2,19 @@
 //!
 //! A value that is wrong on its own is refused while the flags are parsed; values that clash with
 //! each other or with the host are refused by `Config::try_from`. Both name the flag, also where
-//! the value came from the environment.
+//! the value came from the environment; the first names the variable, too.
 
 mod commands;
 mod connection_flags;
 mod manual;
 mod relay_flags;
+mod source;
 
 use clap::{Arg, Parser};
 
 use crate::{
     config::{
-        Config, ConfigError, Forward, Given, OwnAddresses, check_congestion,
+        Config, ConfigError, Forward, Given, ListenAddr, OwnAddresses, check_congestion,
         clash::{self, GivenForward},
         defaults,
     },
@@ -25,6 +26,7 @@ pub use self::{
     connection_flags::{AccessArgs, AdminArgs, LogArgs, ProxyProtocolArgs, SocketArgs},
     manual::{completions, page as manual_page},
     relay_flags::{PairArgs, RelayArgs, TimeoutArgs},
+    source::parse,
 };
 
 /// Forwards TCP connections: one more port in front of a local server.
@@ -97,9 +99,29 @@ impl TryFrom<ForwarderArgs> for Config {
     ///
     /// The first clash between flags, or between a flag and the host.
     fn try_from(args: ForwarderArgs) -> Result<Self, ConfigError> {
-        let pairs = args.pairs.pairs();
+        args.config(&[])
+    }
+}
+
+impl ForwarderArgs {
+    /// As `Config::try_from`, but that sockets which are bound to `inherited` already take the place
+    /// of the listeners, one for each pair in order; or none, where it is empty.
+    ///
+    /// # Errors
+    ///
+    /// The first clash between flags, or between a flag and the host.
+    pub fn config(self, inherited: &[ListenAddr]) -> Result<Config, ConfigError> {
+        let args = self;
+        let mut pairs = args.pairs.pairs();
         let own = OwnAddresses::OfInterfaces;
-        clash::check(&pairs, &own)?;
+        for (pair, address) in pairs.iter_mut().zip(inherited) {
+            pair.listen = Given::new("LISTEN_FDS", address);
+            pair.forward.listen = address.clone();
+        }
+        if inherited.is_empty() {
+            clash::check_listeners(&pairs)?; // the kernel has let others be bound
+        }
+        clash::check_upstreams(&pairs, &own)?;
         clash::check_admin(&pairs, &args.admin.admin, &own)?;
         clash::check_proxies(&pairs, &args.proxy_protocol.accept_proxy_protocol)?;
         if let Some(name) = &args.sockets.congestion {
@@ -108,7 +130,7 @@ impl TryFrom<ForwarderArgs> for Config {
                 source,
             })?;
         }
-        Ok(Self {
+        Ok(Config {
             forwards: pairs.into_iter().map(|pair| pair.forward).collect(),
             workers: args.relay.workers.0,
             sched: args.relay.sched,

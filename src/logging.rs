@@ -46,15 +46,13 @@ pub fn dropped() -> u64 {
 /// Installs the process's logger. Panics are logged as well: the standard library would write them to
 /// standard error itself, and wait for whoever reads there.
 ///
+/// # Errors
+/// No thread is to be had.
+///
 /// # Panics
 /// If there is one already.
-#[must_use]
-pub fn init(config: &LogConfig) -> Logs {
-    let (writer, guard) = NonBlockingBuilder::default()
-        .lossy(true)
-        .buffered_lines_limit(QUEUE)
-        .thread_name("log")
-        .finish(Lines::new(io::stderr(), &LOST));
+pub fn init(config: &LogConfig) -> io::Result<Logs> {
+    let (writer, guard) = start_writer()?;
     DROPS.get_or_init(|| writer.error_counter());
     // --access-log alone decides on the records of connections.
     let filter = Targets::new()
@@ -68,7 +66,27 @@ pub fn init(config: &LogConfig) -> Logs {
         let backtrace = (backtrace.status() == BacktraceStatus::Captured).then_some(backtrace);
         error!(%panic, backtrace = backtrace.map(tracing::field::display), "panicked");
     }));
-    Logs { _guard: guard }
+    Ok(Logs { _guard: guard })
+}
+
+/// Starts the thread that writes. Where none is to be had its maker panics, which is nobody's bug and
+/// said to nobody.
+fn start_writer() -> io::Result<(NonBlocking, WorkerGuard)> {
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    let started = panic::catch_unwind(|| {
+        NonBlockingBuilder::default()
+            .lossy(true)
+            .buffered_lines_limit(QUEUE)
+            .thread_name("log")
+            .finish(Lines::new(io::stderr(), &LOST))
+    });
+    panic::set_hook(hook);
+    started.map_err(|_| {
+        let said = "can't start the thread that writes the log: the limit on processes of this \
+                    user (nproc) or cgroup (pids.max) is reached, or there is no memory";
+        io::Error::new(io::ErrorKind::WouldBlock, said)
+    })
 }
 
 fn lines(format: LogFormat, writer: NonBlocking) -> Box<dyn Layer<Registry> + Send + Sync> {

@@ -7,10 +7,9 @@ use std::{
     process::ExitCode,
 };
 
-use clap::Parser;
 use portamento::{
     check,
-    cli::{self, Args, CheckArgs, Command, ForwarderArgs},
+    cli::{self, CheckArgs, Command, ForwarderArgs},
     config::Config,
     control::{
         handover,
@@ -35,7 +34,16 @@ fn main() -> ExitCode {
         Ok(held) => held,
         Err(error) => return fail(&error, ExitCode::FAILURE),
     };
-    let args = Args::parse();
+    let args = match cli::parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // It may wait for whoever reads there, and for ever: a signal has to end that.
+            if let Err(error) = held.release() {
+                return fail(&error, ExitCode::FAILURE);
+            }
+            error.exit()
+        }
+    };
     let Some(command) = args.command else {
         return forward(args.forwarder, &held);
     };
@@ -50,15 +58,18 @@ fn main() -> ExitCode {
 }
 
 fn forward(args: ForwarderArgs, held: &Held) -> ExitCode {
-    let config = match Config::try_from(args) {
-        Ok(config) => config,
-        Err(error) => return fail(&error, ExitCode::from(USAGE)),
-    };
     let inherited = match handover::inherited() {
         Ok(inherited) => inherited, // before there are threads, the log's among them
         Err(error) => return fail(&error, ExitCode::FAILURE),
     };
-    let logs = logging::init(&config.log);
+    let config = match args.config(&handover::addresses(&inherited)) {
+        Ok(config) => config,
+        Err(error) => return fail(&error, ExitCode::from(USAGE)),
+    };
+    let logs = match logging::init(&config.log) {
+        Ok(logs) => logs,
+        Err(error) => return fail(&error, ExitCode::FAILURE),
+    };
     match run(config, inherited, held) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

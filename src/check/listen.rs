@@ -47,7 +47,10 @@ async fn tcp(id: &'static str, address: &ListenAddr, config: &Config) -> Finding
         }
         Err(BindError::Bind { source, .. }) => Finding::error(
             id,
-            format_args!("{address} cannot be bound ({source}){}", advice(&source)),
+            format_args!(
+                "{address} cannot be bound ({source}){}",
+                advice(address, &source)
+            ),
         ),
         Err(error) => Finding::error(id, error),
     }

@@ -91,7 +91,10 @@ const EXIT_STATUS: &[(&str, &str)] = &[
         "0",
         "A clean end, also after a drain; check has found no error.",
     ),
-    ("1", "A failure at run time; check has found an error."),
+    (
+        "1",
+        "A failure at the start or at run time; check has found an error.",
+    ),
     (
         "2",
         "A wrong command line, or a wrong environment variable.",

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use ipnet::IpNet;
 
 use super::{
-    AdminAddr, ConfigError, Forward, Given, ListenAddr, OwnAddresses, UpstreamAddr, display::list,
-    socket_file,
+    AdminAddr, ConfigError, Forward, Given, ListenAddr, OwnAddresses, SocketFileError,
+    UpstreamAddr, display::list, socket_file,
 };
 
 /// A pair, and the flags that gave it; both are the same one for `--forward`.
@@ -16,12 +16,8 @@ pub(crate) struct GivenForward {
     pub(crate) upstream: Given,
 }
 
-/// Finds the first clash between the pairs, or with the file system.
-///
-/// `own` are the addresses of this host. Names are not resolved, except `localhost`: what a resolver
-/// says now, it need not say later. So a name that leads back, and an address that this host gets
-/// later, are seen by `portamento check` only, which resolves and looks while the forwarder runs.
-pub(crate) fn check(pairs: &[GivenForward], own: &OwnAddresses) -> Result<(), ConfigError> {
+/// Finds the first clash between the listeners, or of one with the file system.
+pub(crate) fn check_listeners(pairs: &[GivenForward]) -> Result<(), ConfigError> {
     for (index, second) in pairs.iter().enumerate() {
         for first in &pairs[..index] {
             if overlap(&first.forward.listen, &second.forward.listen) {
@@ -32,6 +28,23 @@ pub(crate) fn check(pairs: &[GivenForward], own: &OwnAddresses) -> Result<(), Co
             }
         }
     }
+    for pair in pairs {
+        if let ListenAddr::Unix(path) = &pair.forward.listen {
+            socket_file::check_listen(path).map_err(|error| wrong_file(&pair.listen, error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Finds the first upstream that leads back to a listener, or clashes with the file system.
+///
+/// `own` are the addresses of this host. Names are not resolved, except `localhost`: what a resolver
+/// says now, it need not say later. So a name that leads back, and an address that this host gets
+/// later, are seen by `portamento check` only, which resolves and looks while the forwarder runs.
+pub(crate) fn check_upstreams(
+    pairs: &[GivenForward],
+    own: &OwnAddresses,
+) -> Result<(), ConfigError> {
     for from in pairs {
         for to in pairs {
             if leads_to(&from.forward.upstream, &to.forward.listen, own) {
@@ -42,7 +55,12 @@ pub(crate) fn check(pairs: &[GivenForward], own: &OwnAddresses) -> Result<(), Co
             }
         }
     }
-    pairs.iter().try_for_each(check_socket_files)
+    for pair in pairs {
+        if let UpstreamAddr::Unix(path) = &pair.forward.upstream {
+            socket_file::check_upstream(path).map_err(|error| wrong_file(&pair.upstream, error))?;
+        }
+    }
+    Ok(())
 }
 
 /// Finds a pair that the admin endpoint is in the way of.
@@ -86,18 +104,11 @@ pub(crate) fn check_proxies(pairs: &[GivenForward], accept: &[IpNet]) -> Result<
     }
 }
 
-fn check_socket_files(pair: &GivenForward) -> Result<(), ConfigError> {
-    let wrong = |given: &Given, source| ConfigError::SocketFile {
+fn wrong_file(given: &Given, source: SocketFileError) -> ConfigError {
+    ConfigError::SocketFile {
         given: given.clone(),
         source,
-    };
-    if let ListenAddr::Unix(path) = &pair.forward.listen {
-        socket_file::check_listen(path).map_err(|error| wrong(&pair.listen, error))?;
     }
-    if let UpstreamAddr::Unix(path) = &pair.forward.upstream {
-        socket_file::check_upstream(path).map_err(|error| wrong(&pair.upstream, error))?;
-    }
-    Ok(())
 }
 
 /// Whether the kernel would refuse to bind both. Port 0 becomes a free port.

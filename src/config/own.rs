@@ -30,11 +30,13 @@ impl OwnAddresses {
             return true;
         }
         match self {
-            // A sandbox without AF_NETLINK, as the systemd units have, lists none.
-            Self::OfInterfaces => listed().map_or_else(
-                |_| is_routed_here(address).unwrap_or(false),
-                |own| own.iter().any(|own| own.is(address)),
-            ),
+            // A sandbox without AF_NETLINK, as the systemd units have, lists none. And one address of
+            // the loopback interface may stand for all of its network, which are not listed.
+            Self::OfInterfaces => {
+                listed().is_ok_and(|own| own.iter().any(|own| own.is(address)))
+                    || is_routed_here(address).unwrap_or(false)
+                    || is_delivered_here(address).unwrap_or(false)
+            }
             #[cfg(test)]
             Self::Of(own) => own.iter().any(|own| own.is(address)),
         }
@@ -82,6 +84,20 @@ fn is_routed_here(address: SocketAddr) -> io::Result<bool> {
     Ok(socket.local_addr()?.ip() == address.ip())
 }
 
+/// Whether the kernel takes what is sent to `address` for its own, though it may send from another
+/// address of the same network (IPv4 only). A socket can be bound to it, and it is not left for from
+/// the loopback: each alone can be had for any address, by `ip_nonlocal_bind` and `route_localnet`.
+/// No packet is sent.
+fn is_delivered_here(address: SocketAddr) -> io::Result<bool> {
+    let IpAddr::V4(ip) = address.ip().to_canonical() else {
+        return Ok(false);
+    };
+    UdpSocket::bind((ip, 0))?;
+    let looped = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    looped.connect((ip, address.port()))?;
+    Ok(true)
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddrV6;
@@ -121,5 +137,7 @@ mod tests {
         }
         let others = "198.51.100.1:80".parse().unwrap(); // for documentation only: RFC 5737
         assert!(!of_interfaces(others) && !is_routed_here(others).unwrap_or(false));
+        assert!(!is_delivered_here(others).unwrap_or(false));
+        assert!(is_delivered_here("127.9.9.9:80".parse().unwrap()).unwrap());
     }
 }

@@ -25,6 +25,9 @@ use tracing::{error, warn};
 /// How often what must arrive is tried again, while the manager's queue is full.
 const AGAIN: Duration = Duration::from_millis(100);
 
+/// How often the watchdog is fed at most: one that wants more would cost more than it guards.
+const SOONEST: Duration = Duration::from_millis(10);
+
 /// A service manager that wants to hear how it goes; or nobody.
 pub struct Notifier {
     outlet: Option<Outlet>,
@@ -91,12 +94,23 @@ impl Notifier {
     }
 
     async fn feed_watchdog(&self, stuck: impl Fn() -> Option<usize>) {
-        let usec = env::var("WATCHDOG_USEC").ok();
-        let pid = env::var("WATCHDOG_PID").ok();
-        let Some(period) = watchdog_period(usec.as_deref(), pid.as_deref(), process::id()) else {
+        if self.outlet.is_none() {
+            return;
+        }
+        let of = |name| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+        let (usec, pid) = (of("WATCHDOG_USEC"), of("WATCHDOG_PID"));
+        let period = watchdog_period(usec.as_deref(), pid.as_deref(), process::id());
+        let period = period.unwrap_or_else(|NoTime| {
+            warn!(
+                WATCHDOG_USEC = usec,
+                "no number of microseconds: the watchdog is not fed"
+            );
+            None
+        });
+        let Some(period) = period else {
             return;
         };
-        let mut ticks = interval(period / 3);
+        let mut ticks = interval(pace(period));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
@@ -176,11 +190,27 @@ impl Outlet {
     }
 }
 
-/// Within what time this process has to feed the watchdog; see sd_watchdog_enabled(3).
-fn watchdog_period(usec: Option<&str>, pid: Option<&str>, own: u32) -> Option<Duration> {
-    let period = Duration::from_micros(usec?.parse().ok()?);
+/// What should be a time is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct NoTime;
+
+/// Within what time this process has to feed the watchdog, if it has; see sd_watchdog_enabled(3).
+fn watchdog_period(
+    usec: Option<&str>,
+    pid: Option<&str>,
+    own: u32,
+) -> Result<Option<Duration>, NoTime> {
     let meant = pid.is_none_or(|pid| pid.parse() == Ok(own));
-    (meant && !period.is_zero()).then_some(period)
+    let Some(usec) = usec.filter(|usec| meant && !usec.is_empty()) else {
+        return Ok(None);
+    };
+    let period = Duration::from_micros(usec.parse().map_err(|_| NoTime)?);
+    Ok((!period.is_zero()).then_some(period))
+}
+
+/// How often a watchdog is fed that wants to be fed within `period`.
+fn pace(period: Duration) -> Duration {
+    (period / 3).max(SOONEST)
 }
 
 #[cfg(test)]
@@ -188,17 +218,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_watchdog_is_fed_thrice_as_often_as_it_wants_but_in_no_frenzy() {
+        for (period, expected) in [(10_000, 3333), (30, 10), (29, 10), (1, 10)] {
+            let paced = pace(Duration::from_millis(period));
+            assert_eq!(paced.as_millis(), expected, "{period}");
+        }
+        assert_eq!(pace(Duration::from_micros(1)), SOONEST);
+    }
+
+    #[test]
     fn the_watchdog_is_fed_by_the_process_that_is_meant() {
-        let second = Some(Duration::from_secs(1));
+        let second = Ok(Some(Duration::from_secs(1)));
+        let never = Ok(None);
         for (usec, pid, period) in [
             (Some("1000000"), None, second),
             (Some("1000000"), Some("7"), second),
-            (Some("1000000"), Some("8"), None),
-            (Some("1000000"), Some("seven"), None),
-            (Some("0"), Some("7"), None),
-            (Some("soon"), None, None),
-            (None, Some("7"), None),
-            (None, None, None),
+            (Some("1000000"), Some("8"), never),
+            (Some("1000000"), Some("seven"), never),
+            (Some("soon"), Some("8"), never),
+            (Some("0"), Some("7"), never),
+            (Some(""), None, never),
+            (Some("soon"), None, Err(NoTime)),
+            (Some("-1"), Some("7"), Err(NoTime)),
+            (None, Some("7"), never),
+            (None, None, never),
         ] {
             assert_eq!(watchdog_period(usec, pid, 7), period, "{usec:?} {pid:?}");
         }

@@ -9,7 +9,7 @@ use std::{
 
 use rustix::{
     io::Errno,
-    net::{AddressFamily, SocketAddrUnix, bind, connect, getsockname, listen, sockopt},
+    net::{AddressFamily, SocketAddrUnix, bind, connect, getsockname, sockopt},
 };
 
 use super::options;
@@ -29,6 +29,8 @@ pub(crate) struct BoundSocket {
     /// Other sockets may have the same port (`--reuse-port`). An inherited socket is no such case:
     /// there the others have this very socket.
     pub(crate) shares_port: bool,
+    /// The number that it was passed on by, if it was.
+    pub(crate) descriptor: Option<usize>,
 }
 
 /// The file of a unix socket, removed in the end, unless it has become somebody else's.
@@ -66,9 +68,19 @@ impl Drop for SocketFile {
 #[non_exhaustive]
 pub enum BindError {
     /// The address can't be had.
-    #[error("--listen '{listen}': {source}{}", advice(.source))]
+    #[error("--listen '{listen}': {source}{}", advice(.listen, .source))]
     Bind {
         /// As the user typed it.
+        listen: ListenAddr,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// A socket that was passed on can't listen.
+    #[error("LISTEN_FDS: descriptor {descriptor}, at '{listen}', can't listen: {source}")]
+    Inherited {
+        /// Its number.
+        descriptor: usize,
+        /// Where it is bound.
         listen: ListenAddr,
         /// What the kernel says.
         source: io::Error,
@@ -91,14 +103,22 @@ pub enum BindError {
     },
 }
 
+/// The number of the first descriptor that is passed on, by sd_listen_fds(3).
+pub(crate) const FIRST_PASSED: usize = 3;
+
 /// What to do about an address that can't be had.
-pub(crate) fn advice(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
+pub(crate) fn advice(listen: &ListenAddr, error: &io::Error) -> &'static str {
+    match (error.kind(), listen.port()) {
+        (io::ErrorKind::PermissionDenied, None) => {
+            "; this user may not make the file, or not remove the one that is there"
+        }
+        (io::ErrorKind::AddrInUse, Some(_)) => {
             "; another process has this port (--reuse-port on both lets them share it)"
         }
-        io::ErrorKind::AddrNotAvailable => "; no interface of this host has this address",
-        io::ErrorKind::PermissionDenied => "; ports below 1024 need CAP_NET_BIND_SERVICE",
+        (io::ErrorKind::AddrNotAvailable, _) => "; no interface of this host has this address",
+        (io::ErrorKind::PermissionDenied, Some(0..1024)) => {
+            "; ports below 1024 need CAP_NET_BIND_SERVICE"
+        }
         _ => "",
     }
 }
@@ -131,6 +151,7 @@ impl BoundSocket {
                 forward,
                 file: Some(SocketFile::at(path)),
                 shares_port: false,
+                descriptor: None,
             });
         }
         let fd = bind_tcp(address, options.reuse_port).map_err(failed)?;
@@ -140,6 +161,7 @@ impl BoundSocket {
             forward,
             file: None,
             shares_port: options.reuse_port,
+            descriptor: None,
         })
     }
 
@@ -168,6 +190,7 @@ impl BoundSocket {
             forward,
             file: None,
             shares_port: false,
+            descriptor: Some(FIRST_PASSED + forward),
         })
     }
 
@@ -176,9 +199,17 @@ impl BoundSocket {
     /// # Errors
     /// Somebody else listens on the port already.
     pub(crate) fn listen(&self, address: &ListenAddr, backlog: u16) -> Result<(), BindError> {
-        listen(&self.fd, backlog.into()).map_err(|error| BindError::Bind {
-            listen: address.clone(),
-            source: error.into(),
+        let (listen, backlog) = (address.clone(), backlog.into());
+        rustix::net::listen(&self.fd, backlog).map_err(|error| match self.descriptor {
+            None => BindError::Bind {
+                listen,
+                source: error.into(),
+            },
+            Some(descriptor) => BindError::Inherited {
+                descriptor,
+                listen,
+                source: error.into(),
+            },
         })
     }
 
@@ -252,4 +283,23 @@ fn bind_unix(fd: &OwnedFd, path: &Path, address: &ListenAddr) -> Result<(), Bind
         }
     }
     bind(fd, &name).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_is_about_what_was_asked_for() {
+        let advice = |listen: &str, errno: Errno| advice(&listen.parse().unwrap(), &errno.into());
+        let low = "; ports below 1024 need CAP_NET_BIND_SERVICE";
+        for (listen, port) in [(":1023", low), ("127.0.0.1:80", low), (":1024", "")] {
+            assert_eq!(advice(listen, Errno::ACCESS), port, "{listen}");
+        }
+        for errno in [Errno::ACCESS, Errno::PERM] {
+            let file = advice("unix:/run/socket", errno);
+            assert!(file.contains("file") && !file.contains("1024"), "{file}");
+        }
+        assert_eq!(advice("unix:/run/socket", Errno::ADDRINUSE), "");
+    }
 }

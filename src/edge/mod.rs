@@ -9,6 +9,7 @@ pub(crate) mod dial;
 pub(crate) mod directory_lock;
 pub(crate) mod ephemeral;
 pub(crate) mod farewell;
+pub(crate) mod local_address;
 pub(crate) mod options;
 pub(crate) mod proxy_protocol;
 pub(crate) mod resolver;

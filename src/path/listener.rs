@@ -33,6 +33,7 @@ use crate::{
         admission::{Admission, Admitted},
         bind::BoundSocket,
         farewell,
+        local_address::local_address,
     },
     sys,
 };
@@ -64,6 +65,7 @@ pub(crate) async fn run(socket: BoundSocket, gate: Arc<Gate>) -> io::Result<()> 
         forward,
         file,
         shares_port,
+        descriptor: _,
     } = socket;
     let fd = sys::register(fd, Interest::READABLE)?;
     let mut pause = Pause::default();
@@ -84,7 +86,11 @@ pub(crate) async fn run(socket: BoundSocket, gate: Arc<Gate>) -> io::Result<()> 
                 () = gate.closed.cancelled() => break,
                 () = pause.wait(errno) => {}
             },
-            AcceptError::Listener => return Err(error),
+            AcceptError::Listener => {
+                let address = local_address(fd.get_ref().as_fd());
+                let said = format!("the listener at {address} can't accept any more: {error}");
+                return Err(io::Error::new(error.kind(), said));
+            }
         }
     }
     // Closing the socket would reset whoever the kernel has let in already.

@@ -85,6 +85,11 @@ impl Worker {
     /// # Errors
     /// The thread or its runtime can't be made.
     pub(crate) fn start(seed: Seed) -> io::Result<Self> {
+        let id = seed.id;
+        let failed = |error: io::Error| {
+            let said = format!("can't start the thread worker-{id}: {error}");
+            io::Error::new(error.kind(), said)
+        };
         let (commands, inbox) = mpsc::unbounded_channel();
         let metrics = Arc::clone(&seed.metrics);
         let due = Arc::<Due>::default();
@@ -104,8 +109,10 @@ impl Worker {
                 }
                 Err(error) => drop(started.send(Err(error))),
             }
-        })?;
-        outcome.recv().map_err(io::Error::other)??;
+        })
+        .map_err(failed)?;
+        let started = outcome.recv().map_err(io::Error::other);
+        started.and_then(|started| started).map_err(failed)?;
         Ok(Self {
             commands,
             due,

@@ -87,6 +87,9 @@ fn a_listener_that_cannot_accept_any_more_ends_the_process() {
     let Some(_injected) = Injected::into(&process, "EINVAL") else {
         return skip("strace is not installed, or may not trace");
     };
-    drop(connect(process.addr()));
+    let address = process.addr();
+    drop(connect(address));
     assert_eq!(process.wait().code(), Some(1));
+    let said = format!("error: the listener at {address} can't accept any more: ");
+    eventually("it says which", || process.said(&said));
 }

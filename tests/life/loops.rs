@@ -5,7 +5,12 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use super::support::{BINARY, skip};
+use rustix::process::getuid;
+
+use super::{
+    end_of,
+    support::{BINARY, installed, skip},
+};
 
 #[test]
 fn an_upstream_that_is_this_host_at_the_listen_port_is_refused_before_anything_is_bound() {
@@ -74,8 +79,26 @@ fn a_sandbox_that_hides_the_interfaces_does_not_hide_the_loop() {
     command.args(["-e", "inject=socket:error=EAFNOSUPPORT:when=1"]);
     let upstream = format!("{outer}:1");
     command.args([BINARY, "--listen", "0.0.0.0:1", "--upstream", &upstream]);
-    let output = command.args(["--admin", "off"]).output().unwrap();
+    let output = end_of(command.args(["--admin", "off"]));
     refused(&output, &[&format!("--upstream '{upstream}'")]);
+}
+
+#[test]
+fn a_network_that_the_loopback_interface_stands_for_is_this_host() {
+    if !getuid().is_root() {
+        return skip("only root can make namespaces");
+    }
+    if !installed("unshare") || !installed("ip") {
+        return;
+    }
+    let script = r#"ip link set lo up; ip addr add 10.99.0.1/24 dev lo; exec "$0" "$@""#;
+    for upstream in ["10.99.0.1:1", "10.99.0.7:1"] {
+        let mut command = Command::new("unshare");
+        command.args(["--net", "sh", "-c", script, BINARY, "--admin", "off"]);
+        command.args(["--listen", "0.0.0.0:1", "--upstream", upstream]);
+        let output = end_of(&mut command);
+        refused(&output, &[&format!("--upstream '{upstream}'")]);
+    }
 }
 
 /// An address of this host that others can reach, if it has one.
@@ -91,7 +114,7 @@ fn start(flags: &[&str]) -> Output {
     if !flags.contains(&"--admin") {
         command.args(["--admin", "off"]);
     }
-    command.output().unwrap()
+    end_of(&mut command)
 }
 
 #[track_caller]

@@ -10,13 +10,33 @@ mod accept;
 mod log;
 mod loops;
 mod manager;
+mod passed;
 mod signals;
+mod start;
 
-use std::process::{Child, ExitStatus};
+use std::{
+    io::Read,
+    process::{Child, Command, ExitStatus, Output, Stdio},
+};
 
 use rustix::process::Pid;
 
 use self::support::eventually_some;
+
+/// What a command says that is to end: should it run on, it does not outlive the test.
+fn end_of(command: &mut Command) -> Output {
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = Kept(command.spawn().unwrap());
+    let status = child.wait();
+    let mut stderr = Vec::new();
+    let mut said = child.0.stderr.take().unwrap();
+    said.read_to_end(&mut stderr).unwrap();
+    Output {
+        status,
+        stdout: Vec::new(),
+        stderr,
+    }
+}
 
 /// A child that does not outlive the test.
 struct Kept(Child);

@@ -116,3 +116,25 @@ fn a_manager_that_is_gone_is_warned_of_once() {
     assert_eq!(process.wait().code(), Some(0));
     assert_eq!(process.count(DEAF), 1, "once is enough");
 }
+
+#[test]
+fn a_watchdog_without_a_time_is_warned_of_and_one_without_a_manager_is_not_fed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    let upstream = Echo::start();
+    let useless = "no number of microseconds: the watchdog is not fed";
+    let mut process = start(path.to_str().unwrap(), "soon", &upstream);
+    assert_eq!(heard(&manager).as_deref(), Some("READY=1"));
+    eventually("it says so", || process.count(useless) > 0);
+    process.signal(Signal::TERM);
+    assert_eq!(heard(&manager).as_deref(), Some("STOPPING=1"));
+    assert_eq!(process.wait().code(), Some(0));
+    assert_eq!(process.count(useless), 1, "once is enough");
+
+    let mut process = start("", "soon", &upstream);
+    process.signal(Signal::TERM);
+    assert_eq!(process.wait().code(), Some(0));
+    assert_eq!(process.count(useless), 0);
+}

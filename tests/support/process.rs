@@ -91,6 +91,12 @@ impl Process {
             .collect()
     }
 
+    /// Whether a line so far begins like this, also one that is no line of the log.
+    pub(crate) fn said(&self, beginning: &str) -> bool {
+        let lines = self.log.lines.lock().unwrap();
+        lines.iter().any(|line| line.starts_with(beginning))
+    }
+
     /// The lines so far with this message.
     pub(crate) fn lines_with(&self, message: &str) -> Vec<Line> {
         let mut lines = self.lines();

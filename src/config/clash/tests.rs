@@ -10,6 +10,11 @@ fn upstream(text: &str) -> UpstreamAddr {
     text.parse().unwrap()
 }
 
+fn check(pairs: &[GivenForward], own: &OwnAddresses) -> Result<(), ConfigError> {
+    check_listeners(pairs)?;
+    check_upstreams(pairs, own)
+}
+
 fn pairs(texts: &[&str]) -> Vec<GivenForward> {
     let pair = |text: &&str| {
         let given = Given::new("--forward", text);
