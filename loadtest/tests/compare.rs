@@ -47,20 +47,32 @@ fn has_every_figure(scenario: &Scenario, target: &str) {
     );
 }
 
+/// Whether the machine gave somebody too little of itself in a turn for a single byte to come through.
+fn starved(report: &Measured) -> bool {
+    let mut rows = report.scenarios.iter().flat_map(|scenario| &scenario.rows);
+    rows.any(|row| row.failure.as_deref() == Some("nothing came through"))
+}
+
 #[test]
 fn every_peer_that_is_installed_comes_through_every_scenario() {
     let (binary, extra) = (portamento(), portamento_as("extra"));
-    let (output, report): (_, Measured) = measure(&[
-        "compare",
-        "--rounds",
-        "1",
-        "--duration",
-        "25s",
-        "--portamento",
-        binary.to_str().unwrap(),
-        "--proxy",
-        &extra,
-    ]);
+    let run = |duration| -> (_, Measured) {
+        measure(&[
+            "compare",
+            "--rounds",
+            "1",
+            "--duration",
+            duration,
+            "--portamento",
+            binary.to_str().unwrap(),
+            "--proxy",
+            &extra,
+        ])
+    };
+    let (mut output, mut report) = run("25s");
+    if starved(&report) {
+        (output, report) = run("75s"); // turns are short, and the machine may be busy with others
+    }
     let (stdout, stderr) = words(&output);
     assert_eq!(output.status.code(), Some(0), "{stdout}{stderr}");
     assert!(fits(&stdout), "{stdout}");
