@@ -182,10 +182,12 @@ impl Live {
     /// the kernel; zero before the connection stands, and once its sockets are given up.
     pub(crate) fn undelivered(&self, way: Way) -> usize {
         let sockets = self.sockets.borrow();
-        sockets.as_ref().map_or(0, |[client, upstream]| match way {
+        let queued = sockets.as_ref().map_or(0, |[client, upstream]| match way {
             Way::ToUpstream => upstream.undelivered(),
             Way::ToClient => client.undelivered(),
-        })
+        });
+        // A PROXY header, which goes first, may be among them, and is none of the connection's bytes.
+        usize::try_from(self.bytes(way)).map_or(queued, |bytes| queued.min(bytes))
     }
 
     /// Ready when the task is to end. Else, and where it may deliver first, it is woken when there is
