@@ -223,7 +223,8 @@ impl Live {
         self.wake();
     }
 
-    fn nudge(&self) {
+    /// Has the task look after a stall.
+    pub(crate) fn nudge(&self) {
         self.nudged.set(true);
         self.wake();
     }

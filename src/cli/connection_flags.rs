@@ -136,6 +136,8 @@ pub struct SocketArgs {
     pub backlog: u16,
 
     /// Idle time before a keepalive probe, and between probes: off, or 1s to 32767s, whole seconds
+    ///
+    /// On both sides; after three probes without an answer the peer is given up.
     #[arg(
         long,
         value_name = "DUR|off",
@@ -148,8 +150,9 @@ pub struct SocketArgs {
     /// How long sent bytes may stay unacknowledged: off, or 1ms to 24d
     ///
     /// TCP_USER_TIMEOUT, on both sides: after it a peer that is gone without a word is given up. So
-    /// is one that is there but takes no byte at all for so long: where readers pause longer, raise
-    /// it, or turn it off.
+    /// is one that is there and reads slowly, since the kernel's clock goes on while its window opens by
+    /// less than a segment at a time. Off, bytes are sent again for some 15 minutes
+    /// (net.ipv4.tcp_retries2), and --keepalive finds the dead among the idle.
     #[arg(
         long,
         value_name = "DUR|off",

@@ -248,7 +248,7 @@ const TABLE: &[(&str, &str)] = &[
     ("accept-proxy-protocol", "[default: off]"),
     ("backlog", "1024"),
     ("keepalive", "30s"),
-    ("user-timeout", "30s"),
+    ("user-timeout", "off"),
     ("rcvbuf", "[default: kernel's choice]"),
     ("sndbuf", "[default: kernel's choice]"),
     ("congestion", "[default: kernel's choice]"),

@@ -82,8 +82,9 @@ pub const KEEPALIVE_BOUNDS: Bounds = Bounds {
     to: Span::secs(32_767),
     step: Span::secs(1),
 };
-/// How long sent bytes may stay unacknowledged.
-pub const USER_TIMEOUT: Limit = Limit(Some(Span::secs(30)));
+/// The kernel's clock for it goes on while a slow reader opens its window by less than a segment at a
+/// time: one that reads steadily would be given up with the dead.
+pub const USER_TIMEOUT: Limit = Limit::OFF;
 /// What `TCP_USER_TIMEOUT` takes: an `int` of milliseconds.
 pub const USER_TIMEOUT_BOUNDS: Bounds = millis(Span::millis(1), Span::millis(i32::MAX as u64));
 /// Bytes of `SO_RCVBUF` and `SO_SNDBUF`.

@@ -8,7 +8,7 @@ fn the_effective_settings_are_one_line() {
         "forwards=0.0.0.0:12345=127.0.0.1:9095 workers=auto sched=normal engine=auto \
          buffer_size=64KiB pipe_size=1MiB max_pipes=by-worker resolve_timeout=10s connect_timeout=5s \
          connect_retry=0s idle_timeout=off half_close_timeout=30s max_lifetime=off drain_timeout=25s backlog=1024 \
-         keepalive=30s user_timeout=30s rcvbuf=kernel sndbuf=kernel congestion=kernel \
+         keepalive=30s user_timeout=off rcvbuf=kernel sndbuf=kernel congestion=kernel \
          reuse_port=false max_connections=by-nofile max_connections_per_source=off \
          max_accept_rate=off allow=off deny=off proxy_protocol=off accept_proxy_protocol=off \
          admin=off log_level=info log_format=logfmt access_log=errors"

@@ -10,6 +10,10 @@ use rustix::{io::Errno, net::sockopt};
 
 use crate::config::SocketOptions;
 
+/// Keepalive probes that go unanswered before a peer is given up; Linux has nine, which with the default
+/// `--keepalive` are five minutes.
+const PROBES: u32 = 3;
+
 /// Sets what concerns a TCP connection, on a listener or on a socket that is to connect.
 ///
 /// # Errors
@@ -28,6 +32,7 @@ pub(crate) fn set_tcp(
         sockopt::set_socket_keepalive(socket, true).map_err(named("--keepalive"))?;
         sockopt::set_tcp_keepidle(socket, idle).map_err(named("--keepalive"))?;
         sockopt::set_tcp_keepintvl(socket, idle).map_err(named("--keepalive"))?;
+        sockopt::set_tcp_keepcnt(socket, PROBES).map_err(named("--keepalive"))?;
     }
     if let Some(timeout) = options.user_timeout {
         let milliseconds = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);

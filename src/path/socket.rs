@@ -226,17 +226,21 @@ impl Socket {
         !self.is_tcp || tcp_info(&self.fd).is_ok_and(|info| info.closed)
     }
 
-    /// Whether the peer has sent more than it would beside reading, which nobody takes: it is in the
-    /// middle of a write, and learns of an end only from that.
+    /// Whether the peer has sent more than it would beside reading, which nobody takes, and has no room
+    /// for what it is sent: it is in the middle of a write, and learns of an end only from that. Where
+    /// segments are on their way, it may be the network that keeps them.
     pub(crate) fn is_writing(&self) -> bool {
-        ioctl_fionread(&self.fd).is_ok_and(|unread| unread >= MUCH_UNREAD)
+        let unread = ioctl_fionread(&self.fd).unwrap_or(0);
+        let none_under_way =
+            || !self.is_tcp || tcp_info(&self.fd).is_ok_and(|info| info.unacked == 0);
+        unread >= MUCH_UNREAD && none_under_way()
     }
 
     /// Passes on an end of stream: no more bytes will be written.
     pub(crate) fn finish(&self) {
         // It fails only when the peer is gone, which the next read or write will tell.
-        shutdown(self.fd.as_fd(), Shutdown::Write).ok();
-        self.finished.set(true);
+        let passed_on = shutdown(self.fd.as_fd(), Shutdown::Write).is_ok();
+        self.finished.set(passed_on);
     }
 
     /// Gives the descriptor back, unregistered.

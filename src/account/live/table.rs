@@ -16,9 +16,9 @@ use crate::{
 /// How often the connections are swept.
 pub(crate) const SWEEP: Duration = Duration::from_secs(1);
 
-/// How long bytes have to wait for a side that takes none before the task is to look after that: long
-/// beside a sweep, short beside a person's patience.
-const STALL: Duration = Duration::from_secs(2);
+/// How long bytes have to wait for a side that takes none before the task is to look after that: longer
+/// than a reader of 30 KB/s takes to open a window of 128 KiB again, which is the kernel's first.
+const STALL: Duration = Duration::from_secs(5);
 
 /// The connections of one worker.
 #[derive(Default)]

@@ -209,6 +209,7 @@ impl Relay<'_> {
             if self.failure.is_some_and(|(by, _)| by == way.source())
                 && direction.target().is_writing()
             {
+                self.live.nudge(); // nor is there more to wait for
                 return Some(self.ended());
             }
         }
