@@ -1,8 +1,10 @@
 //! Connecting: to the address that answers first (RFC 8305), and never to oneself.
 
+mod failure;
+
 use std::{
     future::{Future, poll_fn},
-    io, mem,
+    mem,
     net::{IpAddr, SocketAddr},
     os::fd::OwnedFd,
     sync::Arc,
@@ -19,6 +21,8 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 
+pub(crate) use self::failure::Failure;
+use self::failure::decisive;
 use super::{
     ephemeral::{EphemeralPorts, is_its_own_peer},
     resolver::{Family, Resolver, Unresolved, before},
@@ -42,49 +46,6 @@ const SILENT_BESIDE_REFUSED: Duration = Duration::from_millis(1500);
 /// takes a descriptor that `--max-connections` does not know of. Beyond them a silent address is given
 /// up for the next one, after an even share of the time that is left.
 const BESIDE: usize = 8;
-
-/// Why an upstream could not be reached.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    Refused(Errno),
-    TimedOut,
-    Unresolved(Unresolved),
-    Other(Errno),
-}
-
-impl From<Errno> for Failure {
-    fn from(error: Errno) -> Self {
-        match error {
-            Errno::CONNREFUSED => Self::Refused(error),
-            Errno::TIMEDOUT => Self::TimedOut,
-            error => Self::Other(error),
-        }
-    }
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Errno::from_io_error(&error).unwrap_or(Errno::IO).into()
-    }
-}
-
-impl From<Unresolved> for Failure {
-    fn from(error: Unresolved) -> Self {
-        Self::Unresolved(error)
-    }
-}
-
-impl From<Failure> for io::Error {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Refused(errno) | Failure::Other(errno) => errno.into(),
-            Failure::TimedOut => io::ErrorKind::TimedOut.into(),
-            Failure::Unresolved(error) => {
-                Self::other(format!("the name cannot be resolved ({error})"))
-            }
-        }
-    }
-}
 
 /// What all connects of a process share.
 #[derive(Clone)]
@@ -377,22 +338,6 @@ fn find_told(
             Poll::Pending => None,
         });
     told.find_map(|told| told)
-}
-
-/// The failure to tell of, of those of several addresses: a refusal, which may be over soon; else what
-/// kept this host from trying; else the first address's.
-fn decisive(failures: Vec<(usize, Failure)>) -> Failure {
-    let rank = |failure: &Failure| match failure {
-        Failure::Refused(_) => 0,
-        Failure::Other(errno) if sys::is_shortage(*errno) => 1,
-        _ => 2,
-    };
-    failures
-        .into_iter()
-        .min_by_key(|(place, failure)| (rank(failure), *place))
-        .map_or(Failure::Unresolved(Unresolved::Empty), |(_, failure)| {
-            failure
-        })
 }
 
 /// The families in turns (RFC 8305, section 4): first the address that answered last, if it is one of
