@@ -152,9 +152,9 @@ fn outcome(failure: &Failure) -> Outcome {
         Failure::Refused(errno) => (Reason::Refused, Some(*errno)),
         Failure::TimedOut => (Reason::ConnectTimeout, None),
         Failure::Unresolved(error) => (Reason::Resolve, unresolved(error)),
-        // It accepted, and has reset the connection since.
-        Failure::Other(Errno::CONNRESET) => {
-            return Outcome::failed(By::Upstream, Errno::CONNRESET);
+        // It accepted, and has reset the connection since; behind a FIN of its own that is EPIPE.
+        Failure::Other(errno @ (Errno::CONNRESET | Errno::PIPE)) => {
+            return Outcome::failed(By::Upstream, *errno);
         }
         Failure::Other(errno) => (Reason::ConnectError, Some(*errno)),
     };
@@ -202,6 +202,10 @@ mod tests {
         }
         for errno in [Errno::HOSTUNREACH, Errno::NETUNREACH, Errno::PERM] {
             let whose = (By::Upstream, Reason::ConnectError, Some(errno));
+            assert_eq!(told(errno.into()), whose);
+        }
+        for errno in [Errno::CONNRESET, Errno::PIPE] {
+            let whose = (By::Upstream, Reason::Reset, Some(errno));
             assert_eq!(told(errno.into()), whose);
         }
         let no_thread = Unresolved::NoThread(Arc::new(io::Error::from(Errno::AGAIN)));
