@@ -233,7 +233,14 @@ impl Socket {
         let unread = ioctl_fionread(&self.fd).unwrap_or(0);
         let none_under_way =
             || !self.is_tcp || tcp_info(&self.fd).is_ok_and(|info| info.unacked == 0);
-        unread >= MUCH_UNREAD && none_under_way()
+        unread >= MUCH_UNREAD && none_under_way() && !self.has_ended()
+    }
+
+    /// Whether the peer has ended its stream: it writes no more.
+    fn has_ended(&self) -> bool {
+        let mut asked = [PollFd::new(&self.fd, PollFlags::RDHUP)];
+        let told = poll(&mut asked, Some(&Timespec::default())).is_ok_and(|count| count > 0);
+        told && asked[0].revents().contains(PollFlags::RDHUP)
     }
 
     /// Passes on an end of stream: no more bytes will be written.
